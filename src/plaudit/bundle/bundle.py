@@ -1,0 +1,130 @@
+"""The bundle on disk: a folder a person can read, written whole and verified byte by byte. No pickles.
+
+    card.json             what it is and how good it is
+    vocabulary.txt        one word a line; the line's number, from 0, is the id
+    weights.safetensors   the network's weights, for training on
+    network.onnx          the same network, for scoring
+    manifest.json         size and sha256 of every file; written last, so its presence means complete
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import plaudit
+from plaudit.bundle.card import Card
+from plaudit.errors import BundleError
+from plaudit.text.vocabulary import Vocabulary
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+CARD, VOCABULARY, WEIGHTS, NETWORK = "card.json", "vocabulary.txt", "weights.safetensors", "network.onnx"
+FILES = (CARD, VOCABULARY, WEIGHTS, NETWORK)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle. ``network`` is ONNX, ``weights`` safetensors, both as the files' bytes."""
+
+    card: Card
+    vocabulary: Vocabulary
+    weights: bytes
+    network: bytes
+    path: Path | None = None
+
+    def save(self, path: Path) -> Bundle:
+        """Writes the folder beside ``path`` and then puts it there, so that a stop leaves the old one or the new."""
+        fresh = path.with_name(path.name + ".new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        _write_json(fresh / CARD, self.card.to_json())
+        self.vocabulary.save(fresh / VOCABULARY)
+        (fresh / WEIGHTS).write_bytes(self.weights)
+        (fresh / NETWORK).write_bytes(self.network)
+        _write_manifest(fresh)
+        if path.exists():
+            old = path.with_name(path.name + ".old")
+            shutil.rmtree(old, ignore_errors=True)
+            path.rename(old)
+            fresh.rename(path)
+            shutil.rmtree(old)
+        else:
+            fresh.rename(path)
+        return Bundle(self.card, self.vocabulary, self.weights, self.network, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Bundle:
+        """The bundle at ``path``. Raises BundleError, one sentence that names the file that is wrong.
+
+        What is used is what was checked: every file is read once.
+        """
+        folder = Path(path)
+        content = _verified(folder)
+        try:
+            card = Card.from_json(json.loads(content[CARD]))
+        except ValueError as error:
+            raise BundleError(f"{folder / CARD} is not a card: {error}") from None
+        try:
+            vocabulary = Vocabulary.parse(content[VOCABULARY].decode("utf-8"))
+        except ValueError as error:
+            raise BundleError(f"{folder / VOCABULARY}: {error}") from None
+        return cls(card, vocabulary, content[WEIGHTS], content[NETWORK], folder)
+
+
+def _verified(folder: Path) -> dict[str, bytes]:
+    """Every file's bytes, equal to what the manifest says."""
+    entries = _manifest(folder)
+    content = {}
+    for name in FILES:
+        path, entry = folder / name, entries.get(name)
+        if not isinstance(entry, Mapping):
+            raise BundleError(f"{folder / MANIFEST} does not list {name}: the bundle is not complete")
+        try:
+            content[name] = path.read_bytes()
+        except OSError:
+            raise BundleError(f"{path} is missing: copy the whole bundle, or train it again") from None
+        if len(content[name]) != entry.get("size") or _sha256(content[name]) != entry.get("sha256"):
+            raise BundleError(f"{path} is not the file that was saved: copy the bundle again, or train it again")
+    return content
+
+
+def _manifest(folder: Path) -> Mapping[str, Any]:
+    if not folder.is_dir():
+        raise BundleError(f"{folder}: there is no bundle; make one with: plaudit train sample --out {folder}")
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        wanted, made_by, entries = int(manifest["format"]), str(manifest["plaudit"]), manifest["files"]
+    except OSError:
+        raise BundleError(f"{folder} has no {MANIFEST}: it is not a bundle, or it was never finished") from None
+    except (ValueError, KeyError, TypeError):
+        raise BundleError(f"{folder / MANIFEST} is not a manifest: copy the bundle again") from None
+    if wanted > FORMAT:
+        raise BundleError(
+            f"{folder} was made by Plaudit {made_by} in format {wanted}, and this is Plaudit"
+            f" {plaudit.__version__}, which reads up to {FORMAT}: pip install --upgrade plaudit"
+        )
+    if not isinstance(entries, Mapping):
+        raise BundleError(f"{folder / MANIFEST} is not a manifest: copy the bundle again")
+    return entries
+
+
+def _write_manifest(folder: Path) -> None:
+    entries = {}
+    for name in FILES:
+        content = (folder / name).read_bytes()
+        entries[name] = {"size": len(content), "sha256": _sha256(content)}
+    _write_json(folder / MANIFEST, {"format": FORMAT, "plaudit": plaudit.__version__, "files": entries})
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,75 @@
+"""Where a training stands, on disk, so that a killed one goes on. Knows tensors and one file; no pickle."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from plaudit.learning.network import Network
+
+NAME = "checkpoint.safetensors"
+MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+@dataclass
+class State:
+    """Everything that the rest of a training depends on, beside weights and moments.
+
+    ``identity`` is of the recipe, the data, the seed and the arithmetic: only the same training goes on.
+    ``batch`` batches of epoch ``epoch`` (from 0) are done, with ``loss`` as their sum.
+    """
+
+    identity: str
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    loss: float = 0.0
+    seconds: float = 0.0
+    best_epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def save(folder: Path, state: State, network: Network, optimizer: torch.optim.Adam, best: dict[str, Tensor]) -> None:
+    """Writes the checkpoint beside the old one and swaps them: a kill leaves one of the two whole."""
+    tensors = {f"weights.{name}": value for name, value in network.state_dict().items()}
+    tensors |= {f"best.{name}": value for name, value in best.items()}
+    for name, parameter in network.named_parameters():
+        for moment in MOMENTS:
+            if parameter in optimizer.state:
+                tensors[f"{moment}.{name}"] = optimizer.state[parameter][moment]
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / (NAME + ".part")
+    save_file({name: value.detach().clone() for name, value in tensors.items()}, part, {"state": json.dumps(asdict(state))})
+    part.replace(folder / NAME)
+
+
+def restore(
+    folder: Path, identity: str, network: Network, optimizer: torch.optim.Adam
+) -> tuple[State, dict[str, Tensor]] | None:
+    """Puts a checkpoint of the same training into ``network`` and ``optimizer``; None where there is none."""
+    try:
+        with safe_open(folder / NAME, "pt") as file:
+            found: dict[str, Any] = json.loads(file.metadata()["state"])
+            if found["identity"] != identity:
+                return None
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        return None
+    state = State(**found)
+    network.load_state_dict(_under("weights.", tensors))
+    for name, parameter in network.named_parameters():
+        moments = {moment: tensors[f"{moment}.{name}"] for moment in MOMENTS if f"{moment}.{name}" in tensors}
+        if moments:
+            optimizer.state[parameter] = {"step": torch.tensor(float(state.step)), **moments}
+    return state, _under("best.", tensors)
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,239 @@
+"""Training: prepared reviews and a recipe in, a bundle out. Knows no files of reviews, no HTTP and no AWS."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import platform
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save as to_safetensors
+from torch import Tensor, nn
+
+import plaudit
+from plaudit.bundle.bundle import Bundle
+from plaudit.bundle.card import Card
+from plaudit.errors import PlauditError, UsageError
+from plaudit.learning import checkpoint
+from plaudit.learning.batches import block, by_length, plan_epoch
+from plaudit.learning.calibration import fit_temperature, log_loss
+from plaudit.learning.checkpoint import State
+from plaudit.learning.export import export
+from plaudit.learning.network import Network
+from plaudit.learning.recipes import Recipe
+from plaudit.progress import Track, quiet
+from plaudit.text.prepared import Part, Prepared
+
+SCORING_BATCH = 256
+
+
+class Interrupted(PlauditError):
+    """A training that was asked to stop, and has left a checkpoint."""
+
+    exit_code = 130
+
+
+@dataclass(frozen=True)
+class Watch:
+    """How a training tells of itself, and how it is told to stop.
+
+    ``say`` gets one line an epoch; ``stop`` is asked after every batch.
+    """
+
+    say: Callable[[str], None] = lambda line: None
+    track: Track = quiet
+    stop: Callable[[], bool] = lambda: False
+
+
+@dataclass
+class Training:
+    """One training of one recipe on one data set with one seed; `run` it.
+
+    With ``folder`` it leaves a checkpoint there after each epoch and when it is stopped, and goes on from
+    it: a training that was killed at any moment ends with the same weights as one that was not.
+    """
+
+    data: Prepared
+    recipe: Recipe
+    seed: int = 0
+    folder: Path | None = None
+    watch: Watch = field(default_factory=Watch)
+
+    def run(self) -> Bundle:
+        """Trains, keeps the epoch with the lowest validation loss, calibrates, and exports."""
+        _usable(self.data)
+        self._bfloat16 = bfloat16_pays(self.recipe.precision)
+        torch.manual_seed(self.seed)
+        self._network = Network(self.recipe, self.data.vocabulary.size)
+        self._optimizer = torch.optim.Adam(self._network.parameters(), lr=self.recipe.learning_rate)
+        self._state, self._best = State(self._identity()), self._copy()
+        self._resume()
+        for epoch in range(self._state.epoch, self.recipe.epochs):
+            self._epoch(epoch)
+        return self._bundle()
+
+    def _identity(self) -> str:
+        parts = (self.recipe.to_json(), self.data.about.digest, self.seed, self._bfloat16, torch.__version__)
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def _resume(self) -> None:
+        if self.folder is None:
+            return
+        found = checkpoint.restore(self.folder, self._state.identity, self._network, self._optimizer)
+        if found:
+            self._state, self._best = found
+            done = f"{self._state.epoch} of {self.recipe.epochs} epochs and {self._state.batch} batches"
+            self.watch.say(f"going on after {done}")
+
+    def _checkpoint(self) -> None:
+        if self.folder is not None:
+            checkpoint.save(self.folder, self._state, self._network, self._optimizer, self._best)
+
+    def _epoch(self, epoch: int) -> None:
+        state, lengths = self._state, self.data.train.texts.lengths
+        plan = plan_epoch(lengths, self.recipe.batch_size, self.seed, epoch)
+        left = plan[state.batch :]
+        what = f"epoch {epoch + 1}/{self.recipe.epochs}"
+        started = time.perf_counter()
+        for batch in self.watch.track(left, what, len(left)):
+            state.loss += self._step(batch, len(plan) * self.recipe.epochs) * len(batch)
+            state.batch, state.step = state.batch + 1, state.step + 1
+            if self.watch.stop():
+                state.seconds += time.perf_counter() - started
+                self._checkpoint()
+                raise Interrupted(f"stopped in {what}, with a checkpoint: run the same command to go on")
+        self._finish(epoch, state.loss / sum(len(batch) for batch in plan), started)
+
+    def _step(self, batch: NDArray[np.int64], steps: int) -> float:
+        """One step on one batch; its mean loss. Dropout is drawn from the seed and the step alone."""
+        torch.manual_seed((self.seed << 32) + self._state.step)
+        self._network.train()
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.recipe.learning_rate * (1 - self._state.step / steps)
+        ids, lengths = block(self.data.train.texts, batch, self.recipe.max_words)
+        wanted = torch.from_numpy(self.data.train.labels[batch]).float()
+        self._optimizer.zero_grad(set_to_none=True)
+        with self._arithmetic():
+            scores = self._network.final(torch.from_numpy(ids), torch.from_numpy(lengths))
+        loss = nn.functional.binary_cross_entropy_with_logits(scores.float(), wanted)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self._network.parameters(), self.recipe.clip)
+        self._optimizer.step()
+        return loss.item()
+
+    def _finish(self, epoch: int, training_loss: float, started: float) -> None:
+        state, part = self._state, self.data.validation
+        scores = self._score(part)
+        loss, accuracy = log_loss(scores, part.labels), float(np.mean((scores > 0) == part.labels))
+        seconds = time.perf_counter() - started
+        if not math.isfinite(training_loss + loss):
+            raise UsageError("the loss is no longer a number: try a smaller --learning-rate or --clip")
+        if not state.history or loss < min(entry["validation_loss"] for entry in state.history):
+            state.best_epoch, self._best = epoch + 1, self._copy()
+        state.history.append(
+            {
+                "epoch": epoch + 1,
+                "loss": training_loss,
+                "validation_loss": loss,
+                "validation_accuracy": accuracy,
+                "seconds": round(state.seconds + seconds, 3),
+            }
+        )
+        state.epoch, state.batch, state.loss, state.seconds = epoch + 1, 0, 0.0, 0.0
+        self._checkpoint()
+        self.watch.say(
+            f"epoch {epoch + 1:>2}/{self.recipe.epochs}  loss {training_loss:.4f}"
+            f"  validation loss {loss:.4f}  accuracy {accuracy:.4f}  {state.history[-1]['seconds']:.1f} s"
+        )
+
+    def _score(self, part: Part) -> NDArray[np.float64]:
+        """The network's log-odds for each review; 0 for one without a word."""
+        self._network.eval()
+        scores = np.zeros(len(part.texts))
+        with torch.no_grad(), self._arithmetic():
+            for batch in by_length(part.texts.lengths, SCORING_BATCH):
+                ids, lengths = block(part.texts, batch, self.recipe.max_words)
+                scores[batch] = self._network.final(torch.from_numpy(ids), torch.from_numpy(lengths)).float()
+        return scores
+
+    def _arithmetic(self) -> torch.autocast:
+        return torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._bfloat16)
+
+    def _copy(self) -> dict[str, Tensor]:
+        return {name: value.detach().clone() for name, value in self._network.state_dict().items()}
+
+    def _bundle(self) -> Bundle:
+        self._network.load_state_dict(self._best)
+        self._bfloat16, trained_so = False, self._bfloat16
+        scores, part = self._score(self.data.validation), self.data.validation
+        about, history = self.data.about, self._state.history
+        temperature = fit_temperature(scores, part.labels)
+        card = Card(
+            name=f"{about.name}, {self.recipe.name}",
+            labels=about.labels,
+            cleaning=about.cleaning,
+            max_words=about.max_words,
+            prior=float((self.data.train.labels.sum() + 1) / (len(self.data.train.labels) + 2)),
+            temperature=temperature,
+            recipe=self.recipe.to_json(),
+            data={
+                "name": about.name,
+                "fingerprint": about.fingerprint,
+                "train": about.train,
+                "validation": about.validation,
+                "test": about.test,
+                "duplicates": about.duplicates,
+            },
+            metrics={
+                "validation": {
+                    "reviews": len(part.labels),
+                    "accuracy": float(np.mean((scores > 0) == part.labels)),
+                    "log_loss": log_loss(scores / temperature, part.labels),
+                }
+            },
+            training={
+                "seed": self.seed,
+                "parameters": self._network.parameters_count,
+                "best_epoch": self._state.best_epoch,
+                "seconds": round(sum(entry["seconds"] for entry in history), 1),
+                "arithmetic": "bfloat16" if trained_so else "float32",
+                "date": time.strftime("%Y-%m-%d", time.gmtime()),
+                "history": history,
+            },
+            versions={
+                "plaudit": plaudit.__version__,
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "onnxruntime": onnxruntime.__version__,
+            },
+        )
+        weights = {name: value.contiguous() for name, value in self._best.items()}
+        return Bundle(card, self.data.vocabulary, to_safetensors(weights), export(self._network))
+
+
+def _usable(data: Prepared) -> None:
+    for name, part in (("training", data.train), ("validation", data.validation)):
+        present = set(part.labels[part.texts.lengths > 0].tolist())
+        if len(present) < 2:
+            raise UsageError(f"the {name} reviews hold only one label: more reviews of the other are needed")
+
+
+def bfloat16_pays(precision: str) -> bool:
+    """Whether to train in bfloat16: as told, or if the processor multiplies it natively (AMX or AVX-512)."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(able.get("amx_bf16") or able.get("avx512_bf16"))
+
+
+def seeds(first: int, count: int) -> Iterable[int]:
+    """Seeds for repeated runs."""
+    return range(first, first + count)

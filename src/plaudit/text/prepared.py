@@ -1,0 +1,175 @@
+"""Prepared reviews: encoded once, split into training and validation, kept on disk. Knows no network.
+
+    prepared.json      what was prepared, how, and from which reviews; written last
+    vocabulary.txt     the words that have an id
+    train.npz          ids, offsets and labels of the training reviews
+    validation.npz     the same for the validation reviews
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plaudit.errors import ReviewsError, UsageError
+from plaudit.progress import Track, quiet
+from plaudit.text.encoding import Encoded, Encoder, pad
+from plaudit.text.reviews import Reviews, split, text_key
+from plaudit.text.vocabulary import Vocabulary
+from plaudit.text.words import Cleaning, words
+
+SPLIT_SEED = 0
+
+
+@dataclass(frozen=True)
+class Part:
+    """Encoded reviews with their labels as 0 and 1."""
+
+    texts: Encoded
+    labels: NDArray[np.int64]
+
+    def save(self, path: Path) -> None:
+        np.savez(path, ids=self.texts.ids, offsets=self.texts.offsets, labels=self.labels)
+
+    @classmethod
+    def load(cls, path: Path) -> Part:
+        with np.load(path, allow_pickle=False) as file:
+            return cls(Encoded(file["ids"], file["offsets"]), file["labels"])
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How reviews were prepared, and what came of it."""
+
+    name: str
+    origin: str
+    labels: tuple[str, ...]
+    cleaning: Cleaning
+    max_words: int
+    vocab_size: int
+    validation_share: float
+    fingerprint: str
+    train: int
+    validation: int
+    test: int
+    duplicates: int
+
+    @property
+    def digest(self) -> str:
+        """The same digest, the same prepared reviews."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What training needs: two encoded parts, the vocabulary, and where it all came from."""
+
+    about: Preparation
+    vocabulary: Vocabulary
+    train: Part
+    validation: Part
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "prepared.json").unlink(missing_ok=True)
+        self.vocabulary.save(folder / "vocabulary.txt")
+        self.train.save(folder / "train.npz")
+        self.validation.save(folder / "validation.npz")
+        (folder / "prepared.json").write_text(json.dumps(asdict(self.about), indent=2) + "\n", "utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Prepared:
+        """Raises UsageError where ``folder`` does not hold prepared reviews."""
+        try:
+            found = json.loads((folder / "prepared.json").read_text("utf-8"))
+            about = Preparation(**{**found, "labels": tuple(found["labels"])})
+            vocabulary = Vocabulary.load(folder / "vocabulary.txt")
+            train, validation = Part.load(folder / "train.npz"), Part.load(folder / "validation.npz")
+        except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+            what = f"{folder}: no sound prepared reviews there ({error}): run plaudit prepare again"
+            raise UsageError(what) from None
+        return cls(about, vocabulary, train, validation)
+
+
+def prepare(
+    reviews: Reviews,
+    cleaning: Cleaning = "original",
+    vocab_size: int = 5000,
+    max_words: int = 500,
+    validation_share: float = 0.1,
+    track: Track = quiet,
+) -> Prepared:
+    """Encodes the training half. The vocabulary is of that half alone; no test text is read but to find duplicates.
+
+    The validation reviews are whole groups (films), chosen by a fixed seed, so that runs can be compared.
+    Training reviews whose text is held out, in the test half or in validation, are left out.
+    """
+    _two_labels(reviews)
+    found = [
+        words(review.text, cleaning) for review in track(reviews.train, "cleaning and counting words", len(reviews.train))
+    ]
+    vocabulary = Vocabulary.of(found, vocab_size)
+    left_out = set(reviews.duplicates)
+    usable = [i for i in range(len(found)) if i not in left_out]
+    kept, held = split([reviews.train[i] for i in usable], validation_share, SPLIT_SEED)
+    validation = [usable[i] for i in held]
+    held_keys = {text_key(reviews.train[i].text) for i in validation}
+    train = [i for i in (usable[i] for i in kept) if text_key(reviews.train[i].text) not in held_keys]
+    if not validation or not train:
+        raise UsageError(f"{reviews.origin}: too few reviews to hold some out for validation: at least 20 are needed")
+    labels = reviews.label_ids(reviews.train)
+    about = Preparation(
+        name=reviews.name,
+        origin=reviews.origin,
+        labels=reviews.labels,
+        cleaning=cleaning,
+        max_words=max_words,
+        vocab_size=vocab_size,
+        validation_share=validation_share,
+        fingerprint=reviews.fingerprint,
+        train=len(train),
+        validation=len(validation),
+        test=len(reviews.test),
+        duplicates=len(reviews.train) - len(train) - len(validation),
+    )
+
+    def part(indices: Sequence[int]) -> Part:
+        rows = (vocabulary.ids(found[i][:max_words]) for i in indices)
+        return Part(Encoded.of(rows), np.array([labels[i] for i in indices], dtype=np.int64))
+
+    return Prepared(about, vocabulary, part(train), part(validation))
+
+
+def _two_labels(reviews: Reviews) -> None:
+    if len(reviews.labels) == 2:
+        return
+    seen: list[str] = []
+    for review in (*reviews.train, *reviews.test):
+        if review.label not in seen:
+            seen.append(review.label)
+        if len(seen) == 3:
+            what = f"a third label, {seen[2]!r}, after {seen[0]!r} and {seen[1]!r}: this recipe takes two"
+            raise ReviewsError(what, reviews.origin, review.line)
+
+
+def export_csv(reviews: Reviews, path: Path, vocab_size: int = 5000, max_words: int = 500, track: Track = quiet) -> None:
+    """Writes the original's train.csv: every training review as label, length and ``max_words`` ids; no header."""
+    found = [words(review.text, "original") for review in track(reviews.train, "cleaning and counting words", len(reviews.train))]
+    encoder = Encoder(Vocabulary.of(found, vocab_size), "original", max_words)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    with part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        labelled = zip(reviews.label_ids(reviews.train), found, strict=True)
+        for label, row in track(labelled, f"writing {path.name}", len(found)):
+            ids = encoder.vocabulary.ids(row[:max_words])
+            writer.writerow((label, len(ids), *pad([ids], max_words)[0].tolist()))
+    part.replace(path)

@@ -1,0 +1,109 @@
+"""A text's words, in two cleanings. Knows no vocabulary and no labels.
+
+`original`: the original system's words, for every text: mark-up dropped, lower case, every character
+outside a-z and 0-9 a space, English stop words dropped, Porter stems.
+`modern`: keeps negation, order and ``!?``; no stems, no stop words; works for any script: words are
+letters, marks and digits with inner apostrophes, and scripts written without spaces go by character.
+
+Training and serving call the same two functions: `words`, and `located_words` where spans are wanted.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from functools import cache, lru_cache
+from typing import Literal, NamedTuple, get_args
+
+from plaudit.text.markup import plain, plain_text
+from plaudit.text.stemmer import stem
+from plaudit.text.stopwords import STOP_WORDS
+
+Cleaning = Literal["original", "modern"]
+CLEANINGS: tuple[str, ...] = get_args(Cleaning)
+
+ALPHANUMERIC = re.compile(r"[a-z0-9]+")
+LONGEST_REMEMBERED = 40
+
+
+class Word(NamedTuple):
+    """A word as the network reads it, and its span in the text as it was sent, in code points."""
+
+    text: str
+    start: int
+    end: int
+
+
+def words(text: str, cleaning: Cleaning) -> list[str]:
+    """The words of ``text``, in order."""
+    if cleaning == "original":
+        found = map(_original_word, ALPHANUMERIC.findall(plain_text(text).lower()))
+        return [word for word in found if word]
+    return [_modern_word(match) for match in _modern().findall(plain(text, gap=" ").text)]
+
+
+def located_words(text: str, cleaning: Cleaning) -> list[Word]:
+    """The same words with their spans in ``text``. A word may span mark-up: ``well<br />made``."""
+    locate = _locate_original if cleaning == "original" else _locate_modern
+    return list(locate(text))
+
+
+def _locate_original(text: str) -> Iterator[Word]:
+    bare = plain(text)
+    lowered, origin = _lower(bare.text)
+    for match in ALPHANUMERIC.finditer(lowered):
+        if word := _original_word(match.group()):
+            start, end = origin(match.start()), origin(match.end() - 1) + 1
+            yield Word(word, *bare.origin(start, end))
+
+
+def _locate_modern(text: str) -> Iterator[Word]:
+    bare = plain(text, gap=" ")
+    for match in _modern().finditer(bare.text):
+        yield Word(_modern_word(match.group()), *bare.origin(match.start(), match.end()))
+
+
+def _lower(text: str) -> tuple[str, Callable[[int], int]]:
+    """``text`` in lower case, and the way back: a few characters, such as İ, become two."""
+    lowered = text.lower()
+    if len(lowered) == len(text):
+        return lowered, lambda index: index
+    back = [index for index, character in enumerate(text) for _ in character.lower()]
+    return lowered, back.__getitem__
+
+
+def _original_word(surface: str) -> str:
+    """The stem of a surface form, or nothing for a stop word."""
+    if len(surface) > LONGEST_REMEMBERED:
+        return stem(surface)
+    return _remembered(surface)
+
+
+@lru_cache(maxsize=1 << 18)
+def _remembered(surface: str) -> str:
+    return "" if surface in STOP_WORDS else stem(surface)
+
+
+def _modern_word(surface: str) -> str:
+    """One spelling for each word: compatibility forms, case and apostrophes unified."""
+    if surface.isascii():
+        return surface.lower()
+    return unicodedata.normalize("NFKC", surface).casefold().replace("\u2019", "'")
+
+
+@cache
+def _modern() -> re.Pattern[str]:
+    """The words of `modern`. The `regex` module knows scripts and marks, which `re` does not."""
+    import regex
+
+    unspaced = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
+    spaced = rf"(?:(?!{unspaced})[\p{{L}}\p{{N}}])"
+    pattern = (
+        rf"{unspaced}\p{{M}}*"
+        rf"|{spaced}[\p{{M}}]*(?:{spaced}\p{{M}}*|['\u2019](?={spaced}))*"
+        r"|[!?\uff01\uff1f\u061f]"
+        r"|(?!\p{ASCII})\p{Extended_Pictographic}"
+    )
+    compiled: re.Pattern[str] = regex.compile(pattern)
+    return compiled
