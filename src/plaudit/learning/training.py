@@ -7,7 +7,7 @@ import json
 import math
 import platform
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,7 +68,7 @@ class Training:
     watch: Watch = field(default_factory=Watch)
 
     def run(self) -> Bundle:
-        """Trains, keeps the epoch with the lowest validation loss, calibrates, and exports."""
+        """Trains, keeps the epoch with the lowest validation loss once calibrated, and exports it."""
         _usable(self.data)
         self._bfloat16 = bfloat16_pays(self.recipe.precision)
         torch.manual_seed(self.seed)
@@ -133,16 +133,18 @@ class Training:
         state, part = self._state, self.data.validation
         scores = self._score(part)
         loss, accuracy = log_loss(scores, part.labels), float(np.mean((scores > 0) == part.labels))
+        calibrated = log_loss(scores / fit_temperature(scores, part.labels), part.labels)
         seconds = time.perf_counter() - started
         if not math.isfinite(training_loss + loss):
             raise UsageError("the loss is no longer a number: try a smaller --learning-rate or --clip")
-        if not state.history or loss < min(entry["validation_loss"] for entry in state.history):
+        if not state.history or calibrated < min(entry["calibrated_loss"] for entry in state.history):
             state.best_epoch, self._best = epoch + 1, self._copy()
         state.history.append(
             {
                 "epoch": epoch + 1,
                 "loss": training_loss,
                 "validation_loss": loss,
+                "calibrated_loss": calibrated,
                 "validation_accuracy": accuracy,
                 "seconds": round(state.seconds + seconds, 3),
             }
@@ -233,7 +235,3 @@ def bfloat16_pays(precision: str) -> bool:
     able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return bool(able.get("amx_bf16") or able.get("avx512_bf16"))
 
-
-def seeds(first: int, count: int) -> Iterable[int]:
-    """Seeds for repeated runs."""
-    return range(first, first + count)

@@ -48,6 +48,18 @@ def read_table(path: Path, columns: Columns, name: str | None = None, seed: int 
     return Reviews(name or path.name, str(path), labels, train, test)
 
 
+def read_texts(path: Path, column: str) -> Iterator[str]:
+    """The texts of a table's column, one after another."""
+    for line, row in _rows(path):
+        yield _field(row, column, "--text-column", path, line)
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """The lines of a plain UTF-8 file, without their ends."""
+    for _, line in _lines(path):
+        yield line.rstrip("\r\n")
+
+
 def _field(row: Mapping[str, object], column: str, flag: str, path: Path, line: int) -> str:
     if column not in row:
         have = ", ".join(str(name) for name in row if name is not None)

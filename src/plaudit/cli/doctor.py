@@ -1,0 +1,84 @@
+"""`plaudit doctor`: what is installed, where things are, and whether a bundle is sound."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import click
+
+import plaudit
+from plaudit.bundle.classifier import load
+from plaudit.cli import options as shared
+from plaudit.cli.home import LEARNING_PARTS, bundles, home
+from plaudit.cli.terminal import give, give_json
+from plaudit.errors import BundleError
+from plaudit.text.download import cache_folder
+
+SERVING_PARTS = ("numpy", "onnxruntime", "regex", "starlette", "fastapi", "uvicorn", "click", "tqdm")
+
+
+@click.command("doctor", epilog=shared.examples("plaudit doctor", "plaudit doctor bundle --json"))
+@click.argument("bundle", type=shared.folder, required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+def command(bundle: Path | None, as_json: bool) -> None:
+    """Say what is installed, where things are, and whether a bundle is sound.
+
+    Without BUNDLE, every bundle that plaudit up made here is looked at. Exit 2 if one is not sound.
+    """
+    looked_at = [bundle] if bundle else bundles()
+    archive = cache_folder() / "aclImdb_v1.tar.gz"
+    found: dict[str, Any] = {
+        "plaudit": plaudit.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "installed": {name: _version(name) for name in (*SERVING_PARTS, *LEARNING_PARTS, "pyarrow")},
+        "home": str(home().absolute()),
+        "cache": str(cache_folder()),
+        "imdb": str(archive) if archive.exists() else None,
+        "bundles": [_examined(path) for path in looked_at],
+    }
+    if as_json:
+        give_json(found)
+    else:
+        _tell(found)
+    if any(not entry["sound"] for entry in found["bundles"]):
+        raise click.exceptions.Exit(2)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _examined(path: Path) -> dict[str, Any]:
+    """Every byte checked, loaded, and made to answer once."""
+    try:
+        classifier = load(path)
+        classifier.verdict("A first review.")
+    except BundleError as error:
+        return {"path": str(path), "sound": False, "why": str(error)}
+    card = classifier.card
+    return {"path": str(path), "sound": True, "name": card.name, "labels": list(card.labels), "metrics": dict(card.metrics)}
+
+
+def _tell(found: dict[str, Any]) -> None:
+    give(f"plaudit   {found['plaudit']} on Python {found['python']}, {found['machine']}")
+    for name, number in found["installed"].items():
+        extra = " (only for training: pip install 'plaudit[train]')" if name in (*LEARNING_PARTS, "pyarrow") else ""
+        give(f"  {name:<12} {number or 'not installed' + extra}")
+    give(f"work      {found['home']}")
+    give(f"cache     {found['cache']}: IMDb is {'there' if found['imdb'] else 'not there; plaudit up imdb downloads it'}")
+    for entry in found["bundles"]:
+        if entry["sound"]:
+            accuracy = entry["metrics"].get("test", {}).get("accuracy")
+            shown = f", accuracy {accuracy:.4f} on held-out reviews" if accuracy is not None else ""
+            give(f"bundle    {entry['path']} is sound: {entry['name']}{shown}")
+        else:
+            give(f"bundle    not sound: {entry['why']}")
+    if not found["bundles"]:
+        give("bundle    none yet: plaudit up makes one")

@@ -1,0 +1,47 @@
+"""`plaudit prepare`: reviews to words and ids. Knows no training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from plaudit.cli import options as shared
+from plaudit.cli.terminal import give_json, say, track
+from plaudit.learning.recipes import RECIPES, Recipe, fitting
+from plaudit.text.prepared import export_csv, prepare
+from plaudit.text.sources import read_reviews
+
+
+@click.command(
+    "prepare",
+    help=f"Clean and encode the training reviews, once, for plaudit train.\n\n{shared.REVIEWS_HELP}",
+    epilog=shared.examples("plaudit prepare sample --out prepared", "plaudit prepare imdb --out imdb --export csv"),
+)
+@click.argument("reviews")
+@click.option("--out", type=shared.folder, default=Path("prepared"), show_default=True, help="Folder to write.")
+@click.option("--recipe", type=click.Choice(list(RECIPES)), help="Whose settings to take. Default: by the number of reviews.")
+@click.option("--cleaning", type=click.Choice(["original", "modern"]), help="How a text becomes words.")
+@click.option("--vocab-size", type=int, help="Ids in the vocabulary, two of them reserved.")
+@click.option("--max-words", type=int, help="Words of a review that are read.")
+@click.option("--validation", type=float, help="Share of the training reviews held out for validation.")
+@click.option("--export", type=click.Choice(["csv"]), help="Write the original's train.csv too: label, length, ids.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was prepared as JSON.")
+@shared.column_options
+def command(reviews: str, out: Path, recipe: str | None, export: str | None, as_json: bool, **options: Any) -> None:
+    found = read_reviews(reviews, shared.columns_from(options), track)
+    settings = {name: value for name, value in options.items() if value is not None}
+    chosen = Recipe.of(recipe or fitting(len(found.train)), **settings)
+    data = prepare(found, chosen.cleaning, chosen.vocab_size, chosen.max_words, chosen.validation, track)
+    data.save(out)
+    say(f"{out}: {data.about.train:,} reviews to train on, {data.about.validation:,} for validation")
+    if data.about.duplicates:
+        say(f"{data.about.duplicates} reviews are kept out of training: their text stands in a held-out part")
+    if export:
+        export_csv(found, out / "train.csv", chosen.vocab_size, chosen.max_words, track)
+        say(f"{out / 'train.csv'}: all {len(found.train):,} training reviews as label, length and ids")
+    if as_json:
+        give_json(data.about.__dict__)
+    else:
+        say(f"next: plaudit train {out}")

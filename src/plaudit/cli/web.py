@@ -1,0 +1,93 @@
+"""`plaudit web`: the page and the public API, in front of a bundle or an endpoint."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from plaudit.bundle.bundle import Bundle
+from plaudit.bundle.card import Card
+from plaudit.bundle.classifier import Classifier
+from plaudit.bundle.verdict import Verdict
+from plaudit.cli import options as shared
+from plaudit.cli.home import chosen_bundle
+from plaudit.cli.terminal import say
+from plaudit.errors import UsageError
+
+
+@click.command(
+    "web", epilog=shared.examples("plaudit web bundle", "plaudit web --endpoint http://127.0.0.1:8080 --port 8001")
+)
+@click.argument("bundle", type=shared.folder, required=False)
+@click.option("--endpoint", metavar="URL", help="Ask this endpoint; BUNDLE then only tells the page about the model.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, help="Port to listen on; 0 takes a free one.")
+def command(bundle: Path | None, endpoint: str | None, host: str, port: int) -> None:
+    """Serve the page and the public API.
+
+    The page is at /, the API at /api/reviews with its documentation at /docs, and POST / takes raw text and answers
+    1.0 or 0.0.
+    """
+    from plaudit.places.laptop import listen, run
+    from plaudit.places.remote import RemoteClassifier
+
+    ask: Callable[[str], Verdict]
+    if endpoint:
+        ask, card = RemoteClassifier(endpoint).verdict, Bundle.load(bundle).card if bundle else None
+    else:
+        classifier = Classifier(Bundle.load(chosen_bundle(bundle)))
+        ask, card = classifier.verdict, classifier.card
+    server = listen(_app(ask, card), host, port)
+
+    async def ready() -> None:
+        say(f"page      {server.address}   Ctrl-C stops it")
+
+    run([server], ready)
+
+
+def serve_road(bundle: Bundle, host: str, port: int) -> None:
+    """The road's last stretch: the bundle behind an endpoint, and the page in front of it, until Ctrl-C."""
+    from plaudit.places.laptop import listen, listen_near, run
+    from plaudit.places.remote import RemoteClassifier
+    from plaudit.serving.endpoint import endpoint
+
+    behind = endpoint(Classifier(bundle))
+    inner = listen_near(behind, "127.0.0.1", 8080)
+    page = listen(_app(RemoteClassifier(inner.address).verdict, bundle.card), host, port)
+
+    async def ready() -> None:
+        while behind.state.hosted.loading:
+            await asyncio.sleep(0.01)
+        behind.state.hosted.ready()
+        say(f"endpoint  {inner.address}/invocations")
+        say(f"page      {page.address}   Ctrl-C stops it")
+
+    run([inner, page], ready)
+
+
+def _app(ask: Callable[[str], Verdict], card: Card | None) -> Any:
+    try:
+        from plaudit.web.app import public_app
+    except ModuleNotFoundError as error:
+        raise UsageError(f"the page needs {error.name}: pip install plaudit") from None
+    return public_app(ask, about(card) if card else None, card.labels if card else None)
+
+
+def about(card: Card) -> dict[str, Any]:
+    """What the page tells of a model."""
+    split = "test" if "test" in card.metrics else "validation"
+    metrics = card.metrics.get(split)
+    return {
+        "name": card.name,
+        "recipe": card.recipe.get("name"),
+        "labels": list(card.labels),
+        "max_words": card.max_words,
+        "data": {name: card.data.get(name) for name in ("name", "train", "validation", "test")},
+        "metrics": {**metrics, "split": split} if metrics else None,
+        "parameters": card.training.get("parameters"),
+        "trained": card.training.get("date"),
+    }

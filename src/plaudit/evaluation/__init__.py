@@ -1,0 +1,1 @@
+"""Evaluation: how good a classifier's probabilities are. Knows probabilities and labels, not how they came about."""

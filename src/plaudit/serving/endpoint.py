@@ -1,0 +1,114 @@
+"""The endpoint: the handlers over HTTP, as SageMaker hosts them. Knows requests and statuses, and no page.
+
+    GET  /ping                           200 once the model has answered, 503 before
+    POST /invocations                    a request of any format in `formats`
+    POST /endpoints/{name}/invocations   the same, at the path that AWS's own clients call
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.routing import Route
+
+from plaudit.asgi import FAILURES, MAX_BYTES, read_body
+from plaudit.bundle.classifier import Classifier
+from plaudit.errors import Busy, NotReady, PlauditError
+from plaudit.serving import handlers
+from plaudit.serving.formats import TEXT, choose_writer
+
+MAX_WAITING = 256
+log = logging.getLogger("plaudit.endpoint")
+
+
+@dataclass
+class Hosted:
+    """The model that an endpoint answers with, and how it stands."""
+
+    load: Callable[[], Classifier]
+    max_bytes: int = MAX_BYTES
+    max_waiting: int = MAX_WAITING
+    model: Classifier | None = None
+    failure: str = "the model is still loading"
+    loading: bool = True
+    waiting: int = 0
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def start(self) -> None:
+        """Loads the model and has it answer once."""
+        try:
+            model = await run_in_threadpool(self.load)
+            await run_in_threadpool(model.verdict, "a first review")
+        except PlauditError as error:
+            self.failure = str(error)
+            log.error("no model: %s", error)
+        else:
+            self.model = model
+        finally:
+            self.loading = False
+
+    def ready(self) -> Classifier:
+        if self.model is None:
+            raise NotReady(f"no model is loaded: {self.failure}")
+        return self.model
+
+
+def endpoint(source: Classifier | str | Path, max_bytes: int = MAX_BYTES, max_waiting: int = MAX_WAITING) -> Starlette:
+    """The endpoint as an ASGI application, for a loaded classifier or the bundle at a path.
+
+    It starts at once and answers 503 until the model is loaded; a body over ``max_bytes`` gets 413, and a
+    request that finds ``max_waiting`` others waiting gets 429.
+    """
+    hosted = Hosted(
+        load=(lambda: source) if isinstance(source, Classifier) else (lambda: handlers.model_fn(source)),
+        max_bytes=max_bytes,
+        max_waiting=max_waiting,
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        loading = asyncio.create_task(hosted.start())
+        yield
+        await loading
+
+    async def ping(request: HttpRequest) -> Response:
+        hosted.ready()
+        return Response(status_code=200)
+
+    async def invocations(request: HttpRequest) -> Response:
+        model = hosted.ready()
+        body = await read_body(request, hosted.max_bytes)
+        accept = request.headers.get("accept") or "*/*"
+        kind = choose_writer(accept)
+        asked = handlers.input_fn(body, request.headers.get("content-type", ""))
+        if hosted.waiting >= hosted.max_waiting:
+            raise Busy(f"{hosted.waiting} requests are waiting already: try again in a second")
+        hosted.waiting += 1
+        try:
+            async with hosted.lock:
+                answer = await run_in_threadpool(handlers.predict_fn, asked, model)
+        finally:
+            hosted.waiting -= 1
+        content_type = f"{kind}; charset=utf-8" if kind == TEXT else kind
+        return Response(handlers.output_fn(answer, kind), headers={"content-type": content_type})
+
+    app = Starlette(
+        routes=[
+            Route("/ping", ping, methods=["GET"]),
+            Route("/invocations", invocations, methods=["POST"]),
+            Route("/endpoints/{name}/invocations", invocations, methods=["POST"]),
+        ],
+        lifespan=lifespan,
+        exception_handlers=FAILURES,
+    )
+    app.state.hosted = hosted
+    return app

@@ -1,0 +1,1 @@
+"""The public API and the page. Handed a function from text to verdict; cannot tell what answers behind it."""
