@@ -1,14 +1,14 @@
 """Everything Plaudit can fail with. Knows no other module.
 
-    PlauditError                 the root; a message says what, where, and what to do next
-    ├── UsageError               a wrong call: a setting out of range, a path that is not there
-    │   ├── ReviewsError         a reviews file that cannot be used, with file and line
-    │   └── MissingExtra         a part that is not installed
-    ├── BundleError              a bundle that is damaged, incomplete or too new
-    ├── EndpointError            an endpoint that is away or answers with a failure
-    └── RequestError             a request that gets an HTTP status and one sentence
-        ├── BadRequest 400  ├── TooLarge 413  ├── UnsupportedMedia 415
-        └── Unprocessable 422  ├── Busy 429  └── NotReady 503
+PlauditError                 the root; a message says what, where, and what to do next
+├── UsageError               a wrong call: a setting out of range, a path that is not there
+│   ├── ReviewsError         a reviews file that cannot be used, with file and line
+│   └── MissingExtra         a part that is not installed
+├── BundleError              a bundle that is damaged, incomplete or too new
+├── EndpointError            an endpoint that is away or answers with a failure
+└── RequestError             a request that gets an HTTP status and one sentence
+    ├── BadRequest 400  ├── TooLarge 413  ├── UnsupportedMedia 415
+    └── Unprocessable 422  ├── Busy 429  └── NotReady 503
 """
 
 from __future__ import annotations

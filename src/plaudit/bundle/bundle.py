@@ -1,10 +1,10 @@
 """The bundle on disk: a folder a person can read, written whole and verified byte by byte. No pickles.
 
-    card.json             what it is and how good it is
-    vocabulary.txt        one word a line; the line's number, from 0, is the id
-    weights.safetensors   the network's weights, for training on
-    network.onnx          the same network, for scoring
-    manifest.json         size and sha256 of every file; written last, so its presence means complete
+card.json             what it is and how good it is
+vocabulary.txt        one word a line; the line's number, from 0, is the id
+weights.safetensors   the network's weights, for training on
+network.onnx          the same network, for scoring
+manifest.json         size and sha256 of every file; written last, so its presence means complete
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import plaudit
 from plaudit.bundle.card import Card
 from plaudit.errors import BundleError
 from plaudit.text.vocabulary import Vocabulary
+from plaudit.version import __version__
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -107,7 +107,7 @@ def _manifest(folder: Path) -> Mapping[str, Any]:
     if wanted > FORMAT:
         raise BundleError(
             f"{folder} was made by Plaudit {made_by} in format {wanted}, and this is Plaudit"
-            f" {plaudit.__version__}, which reads up to {FORMAT}: pip install --upgrade plaudit"
+            f" {__version__}, which reads up to {FORMAT}: pip install --upgrade plaudit"
         )
     if not isinstance(entries, Mapping):
         raise BundleError(f"{folder / MANIFEST} is not a manifest: copy the bundle again")
@@ -119,7 +119,7 @@ def _write_manifest(folder: Path) -> None:
     for name in FILES:
         content = (folder / name).read_bytes()
         entries[name] = {"size": len(content), "sha256": _sha256(content)}
-    _write_json(folder / MANIFEST, {"format": FORMAT, "plaudit": plaudit.__version__, "files": entries})
+    _write_json(folder / MANIFEST, {"format": FORMAT, "plaudit": __version__, "files": entries})
 
 
 def _write_json(path: Path, value: object) -> None:

@@ -40,9 +40,7 @@ class Verdict:
             "scores": self.scores,
             "score": self.score,
             "bias": self.bias,
-            "words": [
-                {"start": word.start, "end": word.end, "contribution": word.contribution} for word in self.words
-            ],
+            "words": [{"start": word.start, "end": word.end, "contribution": word.contribution} for word in self.words],
             "words_read": self.words_read,
             "words_total": self.words_total,
             "notes": list(self.notes),

@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
-import plaudit
 from plaudit.bundle.classifier import load
 from plaudit.cli import options as shared
 from plaudit.cli.home import LEARNING_PARTS, bundles, home
 from plaudit.cli.terminal import give, give_json
 from plaudit.errors import BundleError
 from plaudit.text.download import cache_folder
+from plaudit.version import __version__
 
 SERVING_PARTS = ("numpy", "onnxruntime", "regex", "starlette", "fastapi", "uvicorn", "click", "tqdm")
 
@@ -31,7 +31,7 @@ def command(bundle: Path | None, as_json: bool) -> None:
     looked_at = [bundle] if bundle else bundles()
     archive = cache_folder() / "aclImdb_v1.tar.gz"
     found: dict[str, Any] = {
-        "plaudit": plaudit.__version__,
+        "plaudit": __version__,
         "python": platform.python_version(),
         "machine": platform.machine(),
         "installed": {name: _version(name) for name in (*SERVING_PARTS, *LEARNING_PARTS, "pyarrow")},
@@ -63,7 +63,13 @@ def _examined(path: Path) -> dict[str, Any]:
     except BundleError as error:
         return {"path": str(path), "sound": False, "why": str(error)}
     card = classifier.card
-    return {"path": str(path), "sound": True, "name": card.name, "labels": list(card.labels), "metrics": dict(card.metrics)}
+    return {
+        "path": str(path),
+        "sound": True,
+        "name": card.name,
+        "labels": list(card.labels),
+        "metrics": dict(card.metrics),
+    }
 
 
 def _tell(found: dict[str, Any]) -> None:
@@ -72,7 +78,9 @@ def _tell(found: dict[str, Any]) -> None:
         extra = " (only for training: pip install 'plaudit[train]')" if name in (*LEARNING_PARTS, "pyarrow") else ""
         give(f"  {name:<12} {number or 'not installed' + extra}")
     give(f"work      {found['home']}")
-    give(f"cache     {found['cache']}: IMDb is {'there' if found['imdb'] else 'not there; plaudit up imdb downloads it'}")
+    give(
+        f"cache     {found['cache']}: IMDb is {'there' if found['imdb'] else 'not there; plaudit up imdb downloads it'}"
+    )
     for entry in found["bundles"]:
         if entry["sound"]:
             accuracy = entry["metrics"].get("test", {}).get("accuracy")

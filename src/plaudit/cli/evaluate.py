@@ -54,7 +54,13 @@ class Results:
 @click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON.")
 @shared.column_options
 def command(
-    reviews: str, bundle: Path | None, endpoint: str | None, html: Path | None, save: bool, as_json: bool, **options: Any
+    reviews: str,
+    bundle: Path | None,
+    endpoint: str | None,
+    html: Path | None,
+    save: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     columns = shared.columns_from(options)
     if endpoint and (bundle or save):
@@ -83,7 +89,9 @@ def _there(bundle: Bundle | None) -> Bundle:
 def judge(reviews: Reviews, bundle: Bundle) -> Results:
     """Scores the test half in this process, on all cores."""
     if set(reviews.labels) != set(bundle.card.labels):
-        raise UsageError(f"the bundle knows the labels {list(bundle.card.labels)}, the reviews have {list(reviews.labels)}")
+        raise UsageError(
+            f"the bundle knows the labels {list(bundle.card.labels)}, the reviews have {list(reviews.labels)}"
+        )
     classifier = Classifier(bundle, threads=0)
     texts = [review.text for review in reviews.test]
     chunks = [texts[at : at + CHUNK] for at in range(0, len(texts), CHUNK)]
@@ -128,5 +136,3 @@ def write_results(results: Results, card: Mapping[str, Any], path: Path) -> None
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(html_report(results.metrics, card, results.name, results.mistakes), "utf-8", "xmlcharrefreplace")
     path.with_suffix(".json").write_text(json.dumps(results.metrics.to_json(), indent=2) + "\n", "utf-8")
-
-

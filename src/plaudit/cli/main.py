@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-import plaudit
 from plaudit.cli.terminal import say
 from plaudit.errors import PlauditError
+from plaudit.version import __version__
 
 STEPS = {
     "up": "the whole road: reviews to a live page, with one command",
@@ -50,10 +50,14 @@ def _with_dashes(name: str) -> str:
 @click.group(
     cls=Road,
     invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"], "token_normalize_func": _with_dashes, "max_content_width": 100},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": _with_dashes,
+        "max_content_width": 100,
+    },
     epilog="Start here:  plaudit up",
 )
-@click.version_option(plaudit.__version__, prog_name="plaudit")
+@click.version_option(__version__, prog_name="plaudit")
 @click.pass_context
 def road(context: click.Context) -> None:
     """Labelled reviews to a live sentiment web app: data, words, LSTM, bundle, endpoint, API, page."""

@@ -26,8 +26,12 @@ def examples(*lines: str) -> str:
 def column_options(command: F) -> F:
     """--text-column, --label-column, --split-column and --positive, for tables."""
     for option in (
-        click.option("--positive", metavar="LABEL", help="The label that scores point to; else the last in the alphabet."),
-        click.option("--split-column", default="split", show_default=True, help="Column that says train or test, if any."),
+        click.option(
+            "--positive", metavar="LABEL", help="The label that scores point to; else the last in the alphabet."
+        ),
+        click.option(
+            "--split-column", default="split", show_default=True, help="Column that says train or test, if any."
+        ),
         click.option("--label-column", default="label", show_default=True, help="Column with the label."),
         click.option("--text-column", default="text", show_default=True, help="Column with the text."),
     ):
@@ -53,7 +57,9 @@ def recipe_options(command: F) -> F:
         about = setting.metadata
         kind: Any = click.Choice(about["choices"]) if about["choices"] else type(setting.default)
         flag = "--" + setting.name.replace("_", "-")
-        command = click.option(flag, setting.name, type=kind, help=about["help"][0].upper() + about["help"][1:] + ".")(command)
+        command = click.option(flag, setting.name, type=kind, help=about["help"][0].upper() + about["help"][1:] + ".")(
+            command
+        )
     recipe_help = "; ".join(f"{recipe.name}: {recipe.about}" for recipe in RECIPES.values())
     recipe = click.option(
         "--recipe", type=click.Choice(list(RECIPES)), help=f"Default: by the number of reviews. {recipe_help}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from plaudit.text.sources import read_reviews
 )
 @click.argument("reviews")
 @click.option("--out", type=shared.folder, default=Path("prepared"), show_default=True, help="Folder to write.")
-@click.option("--recipe", type=click.Choice(list(RECIPES)), help="Whose settings to take. Default: by the number of reviews.")
+@click.option(
+    "--recipe", type=click.Choice(list(RECIPES)), help="Whose settings to take. Default: by the number of reviews."
+)
 @click.option("--cleaning", type=click.Choice(["original", "modern"]), help="How a text becomes words.")
 @click.option("--vocab-size", type=int, help="Ids in the vocabulary, two of them reserved.")
 @click.option("--max-words", type=int, help="Words of a review that are read.")
@@ -33,7 +36,7 @@ def command(reviews: str, out: Path, recipe: str | None, export: str | None, as_
     found = read_reviews(reviews, shared.columns_from(options), track)
     settings = {name: value for name, value in options.items() if value is not None}
     chosen = Recipe.of(recipe or fitting(len(found.train)), **settings)
-    data = prepare(found, chosen.cleaning, chosen.vocab_size, chosen.max_words, chosen.validation, track)
+    data = prepare(found, chosen.reading, track)
     data.save(out)
     say(f"{out}: {data.about.train:,} reviews to train on, {data.about.validation:,} for validation")
     if data.about.duplicates:
@@ -42,6 +45,6 @@ def command(reviews: str, out: Path, recipe: str | None, export: str | None, as_
         export_csv(found, out / "train.csv", chosen.vocab_size, chosen.max_words, track)
         say(f"{out / 'train.csv'}: all {len(found.train):,} training reviews as label, length and ids")
     if as_json:
-        give_json(data.about.__dict__)
+        give_json(asdict(data.about))
     else:
         say(f"next: plaudit train {out}")

@@ -6,7 +6,7 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ def command(reviews: str, out: Path, seed: int, as_json: bool, recipe: str | Non
     else:
         found = read_reviews(reviews, columns, track)
         chosen = Recipe.of(recipe or fitting(len(found.train)), **settings)
-        data = prepare(found, chosen.cleaning, chosen.vocab_size, chosen.max_words, chosen.validation, track)
+        data = prepare(found, chosen.reading, track)
     if data.about.duplicates:
         say(f"{data.about.duplicates} reviews are kept out of training: their text stands in a held-out part")
     say(f"recipe {chosen.name}: {data.about.train:,} reviews, {data.about.validation:,} for validation")
@@ -73,18 +73,12 @@ def train(data: Prepared, recipe: Recipe, seed: int, out: Path) -> Bundle:
 
 def _as_prepared(data: Prepared, name: str | None, settings: dict[str, Any]) -> Recipe:
     """The recipe, reading texts as they were prepared. Raises UsageError where a flag says otherwise."""
-    about = data.about
-    fixed = {
-        "cleaning": about.cleaning,
-        "vocab_size": about.vocab_size,
-        "max_words": about.max_words,
-        "validation": about.validation_share,
-    }
-    for setting, value in fixed.items():
+    reading = asdict(data.about.reading)
+    for setting, value in reading.items():
         if settings.get(setting, value) != value:
             flag = setting.replace("_", "-")
             raise UsageError(f"the reviews were prepared with {setting} {value}: prepare them again with --{flag}")
-    return replace(Recipe.of(name or fitting(about.train), **settings), **fixed)
+    return Recipe.of(name or fitting(data.about.train), **{**settings, **reading})
 
 
 @contextmanager

@@ -12,7 +12,6 @@ from typing import Any
 
 import click
 
-import plaudit
 from plaudit.bundle.bundle import Bundle
 from plaudit.cli.evaluate import judge, write_results
 from plaudit.cli.home import work_folder
@@ -33,6 +32,7 @@ from plaudit.text.prepared import Prepared, prepare
 from plaudit.text.reviews import Reviews
 from plaudit.text.sources import SAMPLE, read_reviews, source_state
 from plaudit.text.tables import Columns
+from plaudit.version import __version__
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Walk:
 
     @cached_property
     def state(self) -> str:
-        return _digest(source_state(self.source, track), repr(self.columns), plaudit.__version__)
+        return _digest(source_state(self.source, track), repr(self.columns), __version__)
 
     @cached_property
     def reviews(self) -> Reviews:
@@ -97,8 +97,7 @@ def along(walk: Walk) -> Bundle:
     """Reviews to an evaluated bundle; each step is made, or found unchanged."""
     _tell_reviews(walk)
     record = _Record(walk.folder / "steps.json")
-    made = (walk.recipe.cleaning, walk.recipe.vocab_size, walk.recipe.max_words, walk.recipe.validation)
-    needs = _digest(walk.state, repr(made))
+    needs = _digest(walk.state, repr(walk.recipe.reading))
     data = _words(walk, record, needs)
     needs = _digest(needs, json.dumps(walk.recipe.to_json()), str(walk.seed))
     bundle = _train(walk, record, needs, data)
@@ -135,7 +134,7 @@ def _words(walk: Walk, record: _Record, needs: str) -> Prepared:
         else:
             walk.step("words", "nothing changed, skipped")
             return found
-    data = prepare(walk.reviews, recipe.cleaning, recipe.vocab_size, recipe.max_words, recipe.validation, track)
+    data = prepare(walk.reviews, recipe.reading, track)
     data.save(folder)
     record.done("words", needs)
     walk.step("words", f"{data.vocabulary.size - 2:,} words have an id, with the {recipe.cleaning} cleaning")
@@ -164,14 +163,19 @@ def _evaluate(walk: Walk, record: _Record, needs: str, bundle: Bundle) -> Bundle
     report = walk.folder / "report.html"
     if record.unchanged("evaluate", needs) and report.exists() and "test" in bundle.card.metrics:
         metrics = bundle.card.metrics["test"]
-        walk.step("evaluate", f"nothing changed, skipped: accuracy {metrics['accuracy']:.4f} on {metrics['reviews']:,} held-out reviews")
+        walk.step(
+            "evaluate",
+            f"nothing changed, skipped: accuracy {metrics['accuracy']:.4f} on {metrics['reviews']:,} held-out reviews",
+        )
         return bundle
     results = judge(walk.reviews, bundle)
     write_results(results, bundle.card.to_json(), report)
     card = bundle.card.with_metrics("test", results.metrics.summary())
     bundle = replace(bundle, card=card).save(walk.folder / "bundle")
     record.done("evaluate", needs)
-    walk.step("evaluate", f"accuracy {results.metrics.accuracy:.4f} on {results.metrics.reviews:,} held-out reviews; {report}")
+    walk.step(
+        "evaluate", f"accuracy {results.metrics.accuracy:.4f} on {results.metrics.reviews:,} held-out reviews; {report}"
+    )
     return bundle
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from plaudit.evaluation.metrics import Bin, Metrics
 
 WIDTH, HEIGHT = 360, 340
-LEFT, RIGHT, TOP, BOTTOM = 54, 350, 40, 292
+LEFT, RIGHT, TOP, BOTTOM = 60, 350, 46, 292
 QUARTERS = (0.0, 0.25, 0.5, 0.75, 1.0)
 LONGEST_LABEL = 14
 ONE_LABEL = "Needs reviews of both labels."
@@ -32,20 +32,23 @@ def confusion_matrix(metrics: Metrics) -> str:
         f"Of {sum(row):,} labelled {label}, {row[0]:,} were judged {labels[0]} and {row[1]:,} {labels[1]}."
         for label, row in zip(labels, rows, strict=True)
     ]
-    heads = [_text(115 + 164 * j, 18, f"judged {_brief(labels[j])}", "middle strong") for j in (0, 1)]
-    sides = [_text(20, 92 + 130 * i, f"labelled {_brief(labels[i])}", "middle strong", turned=True) for i in (0, 1)]
+    heads = [_text(120 + 160 * j, 18, f"judged {_brief(labels[j])}", "middle strong") for j in (0, 1)]
+    sides = [
+        _text(12, 93 + 130 * i, "labelled", "middle", turned=True)
+        + _text(28, 93 + 130 * i, _brief(labels[i]), "middle strong", turned=True)
+        for i in (0, 1)
+    ]
     cells = [_cell(rows, i, j, f"of {_brief(labels[i])}") for i in (0, 1) for j in (0, 1)]
-    return _picture(" ".join(["Confusion matrix.", *told]), *heads, *sides, *cells, height=292)
+    return _picture(" ".join(["Confusion matrix.", *told]), *heads, *sides, *cells, height=288)
 
 
 def _cell(rows: list[list[int]], i: int, j: int, whole: str) -> str:
     share = rows[i][j] / sum(rows[i]) if sum(rows[i]) else None
-    x, y = 34 + 164 * j, 30 + 130 * i
-    strength = 0.06 + 0.4 * (share or 0)
+    x, y, strength = 42 + 160 * j, 30 + 130 * i, 0.06 + 0.4 * (share or 0)
     return (
-        f'<rect class="cell-{j}" x="{x}" y="{y}" width="160" height="126" rx="6" fill-opacity="{strength:.3f}"/>'
-        + _text(x + 80, y + 66, f"{rows[i][j]:,}", "count")
-        + _text(x + 80, y + 92, f"{'-' if share is None else f'{share:.1%}'} {whole}", "middle strong")
+        f'<rect class="cell-{j}" x="{x}" y="{y}" width="156" height="126" rx="6" fill-opacity="{strength:.3f}"/>'
+        + _text(x + 78, y + 66, f"{rows[i][j]:,}", "count")
+        + _text(x + 78, y + 92, f"{'-' if share is None else f'{share:.1%}'} {whole}", "middle strong")
     )
 
 
@@ -62,8 +65,8 @@ def roc_curve(metrics: Metrics) -> str:
         frame.line([(0, 0), (1, 1)], "diagonal"),
         frame.line(metrics.curve, "line roc"),
         frame.dot(rates, 5, f"Judged at 0.5: false positive rate {rates[0]:.3f}, true positive rate {rates[1]:.3f}"),
-        _text(RIGHT - 70, BOTTOM - 42, f"{metrics.roc_auc:.3f}", "count"),
-        _text(RIGHT - 70, BOTTOM - 22, "area under the curve", "middle"),
+        _text(RIGHT - 80, BOTTOM - 42, f"{metrics.roc_auc:.3f}", "count"),
+        _text(RIGHT - 80, BOTTOM - 22, "area under curve (AUC)", "middle"),
     )
 
 
@@ -83,7 +86,7 @@ def reliability_diagram(metrics: Metrics) -> str:
             for b in metrics.bins
         ),
         *(
-            _text(frame.x((b.low + b.high) / 2) + 4, TOP - 5, _compact(b.reviews), "tiny", turned=True)
+            _text(frame.x((b.low + b.high) / 2) + 4, TOP - 12, _compact(b.reviews), "tiny", turned=True)
             for b in metrics.bins
         ),
     )
@@ -97,10 +100,10 @@ def histogram(metrics: Metrics) -> str:
     frame = Frame(y_high=1.06 * max(found.reviews for found in metrics.bins))
     bars = []
     for found in metrics.bins:
-        ours = round(found.reviews * found.share_positive)
-        bars.append(frame.bar(found, 0, ours, "bar-1", f"{ours:,} labelled {second}; {_bin(found)}"))
-        rest = f"{found.reviews - ours:,} labelled {first}; {_bin(found)}"
-        bars.append(frame.bar(found, ours, found.reviews, "bar-0", rest))
+        positive = round(found.reviews * found.share_positive)
+        for i, low, high in ((1, 0, positive), (0, positive, found.reviews)):
+            told = f"{high - low:,} labelled {metrics.labels[i]}; {_bin(found)}"
+            bars.append(frame.bar(found, low, high, f"bar-{i}", told) if low < high else "")
     hatch = (
         '<defs><pattern id="hatch" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
         '<path class="cell-0" fill-opacity="0.4" d="M0 0h7v7H0z"/><path class="hatch" d="M0 0v7"/></pattern></defs>'
@@ -179,7 +182,7 @@ class Frame:
         )
         columns = "".join(_text(self.x(value), BOTTOM + 18, _compact(value), "middle") for value in across)
         names = _text((LEFT + RIGHT) / 2, BOTTOM + 38, x_name, "middle strong")
-        names += _text(12, (TOP + BOTTOM) / 2, y_name, "middle strong", turned=True)
+        names += _text(11, (TOP + BOTTOM) / 2, y_name, "middle strong", turned=True)
         return f'{rows}<path class="axis" d="M{LEFT} {BOTTOM}H{RIGHT}"/>{columns}{names}'
 
     def line(self, points: Iterable[Point], kind: str) -> str:
@@ -232,11 +235,10 @@ def _ticks(low: float, high: float, least: float = 0.0) -> list[float]:
 
 
 def _compact(value: float) -> str:
-    """A number in at most five characters: 950, 12.4k, 3M."""
-    for size, letter in ((1e6, "M"), (1e4, "k")):
-        if value >= size:
-            return f"{value / (1e6 if letter == 'M' else 1e3):.3g}{letter}"
-    return f"{value:.4g}"
+    """A number in at most five characters: 0.25, 9,500, 12.4k, 3M."""
+    if value >= 1e6:
+        return f"{value / 1e6:.3g}M"
+    return f"{value / 1e3:.3g}k" if value >= 1e4 else f"{value:,.4g}"
 
 
 def _brief(label: str) -> str:

@@ -23,8 +23,8 @@ MEASURES = (
     ("recall", "Recall", "share of the “{second}” that were judged so"),
     ("f1", "F1", "harmonic mean of precision and recall"),
     ("roc_auc", "ROC AUC", "chance that a “{second}” review scores above a “{first}” one"),
-    ("log_loss", "Log loss", "mean surprise at the true label, in nats; 0 is perfect, 0.693 a coin's"),
-    ("brier", "Brier score", "mean squared error of the probability; 0 is perfect, 0.25 a coin's"),
+    ("log_loss", "Log loss", "mean surprise at the true label, in nats; 0 is perfect, 0.693 a coin’s"),
+    ("brier", "Brier score", "mean squared error of the probability; 0 is perfect, 0.25 a coin’s"),
     ("calibration_error", "Calibration error", "mean gap between what was said and what came true, over 15 bins"),
 )
 
@@ -81,6 +81,7 @@ def html_report(metrics: Metrics, card: Mapping[str, Any], title: str, mistakes:
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <meta name="color-scheme" content="light dark">
 <title>{escaped(title)}</title>
 <style>{STYLE.read_text("utf-8")}</style>
@@ -119,22 +120,24 @@ def _results(metrics: Metrics) -> str:
 def _pictures(metrics: Metrics) -> str:
     second = f"“{escaped(metrics.labels[1])}”"
     figures = (
-        _shown(charts.roc_curve(metrics), "ROC curve", "The dot is where verdicts change: at a probability of 0.5."),
+        _shown(
+            charts.roc_curve(metrics), "ROC curve", "The dot is the verdict as given, at 0.5." if metrics.curve else ""
+        ),
         _shown(
             charts.reliability_diagram(metrics),
             "Reliability",
-            f"Of reviews given a probability of {second}, how many are? Dots on the dashed line: as many as was said. "
-            "Numbers count each bin’s reviews.",
+            f"Of reviews given a probability of {second}, how many are? On the dashed line, as many as was said. "
+            "The numbers count each bin’s reviews.",
         ),
-        _shown(charts.histogram(metrics), "Probabilities", f"Reviews by their probability of {second} and true label."),
+        _shown(charts.histogram(metrics), "Histogram", f"Reviews by their probability of {second} and true label."),
     )
-    return _section("Probabilities", f'<div class="row">{"".join(figures)}</div>{_bins(metrics)}')
+    return _section("Ranking and calibration", f'<div class="row">{"".join(figures)}</div>{_bins(metrics)}')
 
 
 def _bins(metrics: Metrics) -> str:
     rows = "".join(
-        f'<tr><th scope="row">{found.low:.3f} to {found.high:.3f}</th><td>{found.reviews:,}</td>'
-        f"<td>{found.mean_probability:.4f}</td><td>{found.share_positive:.4f}</td></tr>"
+        f'<tr><th scope="row">{found.low:.3f}–{found.high:.3f}</th><td>{found.reviews:,}</td>'
+        f"<td>{found.mean_probability:.3f}</td><td>{found.share_positive:.3f}</td></tr>"
         for found in metrics.bins
     )
     names = ("Probability", "Reviews", "Mean", f"Share {escaped(metrics.labels[1])}")
@@ -150,7 +153,7 @@ def _training(training: Mapping[str, Any]) -> str:
         return _section("Training", facts) if facts else ""
     facts = f"<div><h3>Run</h3>{facts}</div>" if facts else ""
     best = training.get("best_epoch")
-    loss = _shown(charts.training_loss(history, best), "Loss", "Mean log loss after each epoch.")
+    loss = _shown(charts.training_loss(history, best), "Loss", "Mean log loss of each epoch.")
     accuracy = _shown(charts.training_accuracy(history, best), "Accuracy", "Of the reviews held out for validation.")
     return _section("Training", f'<div class="row">{loss}{accuracy}{facts}</div>')
 

@@ -46,7 +46,9 @@ def save(folder: Path, state: State, network: Network, optimizer: torch.optim.Ad
                 tensors[f"{moment}.{name}"] = optimizer.state[parameter][moment]
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / (NAME + ".part")
-    save_file({name: value.detach().clone() for name, value in tensors.items()}, part, {"state": json.dumps(asdict(state))})
+    save_file(
+        {name: value.detach().clone() for name, value in tensors.items()}, part, {"state": json.dumps(asdict(state))}
+    )
     part.replace(folder / NAME)
 
 

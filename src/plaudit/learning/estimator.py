@@ -43,7 +43,7 @@ class SentimentClassifier:
         found = [Review(text, names[place]) for text, place in zip(texts, places, strict=True)]
         reviews = Reviews("texts in memory", "fit", names, found, [])
         recipe = Recipe.of(self.recipe or fitting(len(texts)), **self.settings)
-        data = prepare(reviews, recipe.cleaning, recipe.vocab_size, recipe.max_words, recipe.validation)
+        data = prepare(reviews, recipe.reading)
         self.bundle_: Bundle = Training(data, recipe, self.seed).run()
         self._classifier = Classifier(self.bundle_)
         return self

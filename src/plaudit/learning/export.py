@@ -88,4 +88,6 @@ def _compare(network: Network, content: bytes) -> None:
         expected = network(torch.from_numpy(ids)).numpy()
     difference = float(np.abs(scores - expected).max())
     if not difference <= TOLERANCE:
-        raise PlauditError(f"the exported network differs from the trained one by {difference}: this is a fault of ours")
+        raise PlauditError(
+            f"the exported network differs from the trained one by {difference}: this is a fault of ours"
+        )

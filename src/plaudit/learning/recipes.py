@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from plaudit.errors import UsageError
+from plaudit.text.prepared import Reading
 from plaudit.text.words import CLEANINGS, Cleaning
 
 SMALL_DATA = 5_000
@@ -36,7 +37,9 @@ class Recipe:
     learning_rate: float = _setting(2e-3, "Adam's first learning rate; it falls to zero in a straight line", 1e-8, 10)
     clip: float = _setting(5.0, "largest norm of a gradient", 1e-6)
     validation: float = _setting(0.1, "share of the training reviews held out for validation", 0.01, 0.5)
-    precision: str = _setting("auto", "arithmetic of training; auto takes bfloat16 where the processor has it", choices=PRECISIONS)
+    precision: str = _setting(
+        "auto", "arithmetic of training; auto takes bfloat16 where the processor has it", choices=PRECISIONS
+    )
 
     def __post_init__(self) -> None:
         for setting in fields(self):
@@ -58,6 +61,10 @@ class Recipe:
         if unknown:
             raise UsageError(f"a recipe has no setting {', '.join(sorted(unknown))}")
         return replace(RECIPES[name], **settings)
+
+    @property
+    def reading(self) -> Reading:
+        return Reading(self.cleaning, self.vocab_size, self.max_words, self.validation)
 
     def to_json(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if name != "about"}

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
-import plaudit
 from plaudit.bundle.bundle import Bundle
 from plaudit.bundle.card import Card
 from plaudit.errors import PlauditError, UsageError
@@ -31,6 +30,7 @@ from plaudit.learning.network import Network
 from plaudit.learning.recipes import Recipe
 from plaudit.progress import Track, quiet
 from plaudit.text.prepared import Part, Prepared
+from plaudit.version import __version__
 
 SCORING_BATCH = 256
 
@@ -181,8 +181,8 @@ class Training:
         card = Card(
             name=f"{about.name}, {self.recipe.name}",
             labels=about.labels,
-            cleaning=about.cleaning,
-            max_words=about.max_words,
+            cleaning=about.reading.cleaning,
+            max_words=about.reading.max_words,
             prior=float((self.data.train.labels.sum() + 1) / (len(self.data.train.labels) + 2)),
             temperature=temperature,
             recipe=self.recipe.to_json(),
@@ -211,7 +211,7 @@ class Training:
                 "history": history,
             },
             versions={
-                "plaudit": plaudit.__version__,
+                "plaudit": __version__,
                 "python": platform.python_version(),
                 "torch": torch.__version__,
                 "onnxruntime": onnxruntime.__version__,
@@ -234,4 +234,3 @@ def bfloat16_pays(precision: str) -> bool:
         return precision == "bfloat16"
     able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return bool(able.get("amx_bf16") or able.get("avx512_bf16"))
-

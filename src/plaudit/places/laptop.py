@@ -63,7 +63,8 @@ def run(servers: list[Server], ready: Callable[[], Awaitable[None]]) -> None:
 
 async def _run(servers: list[Server], ready: Callable[[], Awaitable[None]]) -> None:
     configs = [
-        uvicorn.Config(server.app, log_level="warning", lifespan="on", timeout_graceful_shutdown=5) for server in servers
+        uvicorn.Config(server.app, log_level="warning", lifespan="on", timeout_graceful_shutdown=5)
+        for server in servers
     ]
     running = [_Quiet(config) for config in configs]
 
@@ -75,7 +76,8 @@ async def _run(servers: list[Server], ready: Callable[[], Awaitable[None]]) -> N
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
     tasks = [
-        asyncio.create_task(server.serve(sockets=[place.socket])) for server, place in zip(running, servers, strict=True)
+        asyncio.create_task(server.serve(sockets=[place.socket]))
+        for server, place in zip(running, servers, strict=True)
     ]
     announcing = asyncio.create_task(_announce(running, ready, stop))
     await asyncio.gather(*tasks)

@@ -1,8 +1,8 @@
 """The endpoint: the handlers over HTTP, as SageMaker hosts them. Knows requests and statuses, and no page.
 
-    GET  /ping                           200 once the model has answered, 503 before
-    POST /invocations                    a request of any format in `formats`
-    POST /endpoints/{name}/invocations   the same, at the path that AWS's own clients call
+GET  /ping                           200 once the model has answered, 503 before
+POST /invocations                    a request of any format in `formats`
+POST /endpoints/{name}/invocations   the same, at the path that AWS's own clients call
 """
 
 from __future__ import annotations

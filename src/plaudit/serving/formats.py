@@ -92,9 +92,7 @@ def read_npy(body: bytes) -> Request:
     return Request(rows=np.atleast_2d(rows))
 
 
-def encoded_rows(
-    rows: np.ndarray[Any, np.dtype[np.float64]], max_words: int, vocab_size: int
-) -> list[list[int]]:
+def encoded_rows(rows: np.ndarray[Any, np.dtype[np.float64]], max_words: int, vocab_size: int) -> list[list[int]]:
     """The ids of each row (length, then ``max_words`` ids). Raises Unprocessable that names the row."""
     width = 1 + max_words
     encoded = []

@@ -35,7 +35,7 @@ class Encoded:
     offsets: Ids
 
     @classmethod
-    def of(cls, rows: Iterable[Sequence[int]]) -> Encoded:
+    def of(cls, rows: Iterable[Sequence[int] | NDArray[np.int32]]) -> Encoded:
         flat: list[NDArray[np.int32]] = []
         offsets = [0]
         for row in rows:

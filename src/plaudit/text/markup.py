@@ -132,8 +132,7 @@ class _Reader(HTMLParser):
         """The pieces found. A piece ends where the next thing began."""
         self._mark(len(self._text))
         return [
-            Piece(text, start, end, block)
-            for (text, start, block), end in zip(self._found, self._ends, strict=True)
+            Piece(text, start, end, block) for (text, start, block), end in zip(self._found, self._ends, strict=True)
         ]
 
     def _here(self) -> int:

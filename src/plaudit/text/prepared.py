@@ -1,9 +1,9 @@
 """Prepared reviews: encoded once, split into training and validation, kept on disk. Knows no network.
 
-    prepared.json      what was prepared, how, and from which reviews; written last
-    vocabulary.txt     the words that have an id
-    train.npz          ids, offsets and labels of the training reviews
-    validation.npz     the same for the validation reviews
+prepared.json      what was prepared, how, and from which reviews; written last
+vocabulary.txt     the words that have an id
+train.npz          ids, offsets and labels of the training reviews
+validation.npz     the same for the validation reviews
 """
 
 from __future__ import annotations
@@ -46,16 +46,23 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How reviews are read: the settings that preparing them depends on."""
+
+    cleaning: Cleaning = "original"
+    vocab_size: int = 5000
+    max_words: int = 500
+    validation: float = 0.1
+
+
+@dataclass(frozen=True)
 class Preparation:
     """How reviews were prepared, and what came of it."""
 
     name: str
     origin: str
     labels: tuple[str, ...]
-    cleaning: Cleaning
-    max_words: int
-    vocab_size: int
-    validation_share: float
+    reading: Reading
     fingerprint: str
     train: int
     validation: int
@@ -90,7 +97,8 @@ class Prepared:
         """Raises UsageError where ``folder`` does not hold prepared reviews."""
         try:
             found = json.loads((folder / "prepared.json").read_text("utf-8"))
-            about = Preparation(**{**found, "labels": tuple(found["labels"])})
+            labels, reading = tuple(found["labels"]), Reading(**found["reading"])
+            about = Preparation(**{**found, "labels": labels, "reading": reading})
             vocabulary = Vocabulary.load(folder / "vocabulary.txt")
             train, validation = Part.load(folder / "train.npz"), Part.load(folder / "validation.npz")
         except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
@@ -99,14 +107,7 @@ class Prepared:
         return cls(about, vocabulary, train, validation)
 
 
-def prepare(
-    reviews: Reviews,
-    cleaning: Cleaning = "original",
-    vocab_size: int = 5000,
-    max_words: int = 500,
-    validation_share: float = 0.1,
-    track: Track = quiet,
-) -> Prepared:
+def prepare(reviews: Reviews, reading: Reading, track: Track = quiet) -> Prepared:
     """Encodes the training half. The vocabulary is of that half alone; no test text is read but to find duplicates.
 
     The validation reviews are whole groups (films), chosen by a fixed seed, so that runs can be compared.
@@ -114,12 +115,13 @@ def prepare(
     """
     _two_labels(reviews)
     found = [
-        words(review.text, cleaning) for review in track(reviews.train, "cleaning and counting words", len(reviews.train))
+        words(review.text, reading.cleaning)
+        for review in track(reviews.train, "cleaning and counting words", len(reviews.train))
     ]
-    vocabulary = Vocabulary.of(found, vocab_size)
+    vocabulary = Vocabulary.of(found, reading.vocab_size)
     left_out = set(reviews.duplicates)
     usable = [i for i in range(len(found)) if i not in left_out]
-    kept, held = split([reviews.train[i] for i in usable], validation_share, SPLIT_SEED)
+    kept, held = split([reviews.train[i] for i in usable], reading.validation, SPLIT_SEED)
     validation = [usable[i] for i in held]
     held_keys = {text_key(reviews.train[i].text) for i in validation}
     train = [i for i in (usable[i] for i in kept) if text_key(reviews.train[i].text) not in held_keys]
@@ -130,10 +132,7 @@ def prepare(
         name=reviews.name,
         origin=reviews.origin,
         labels=reviews.labels,
-        cleaning=cleaning,
-        max_words=max_words,
-        vocab_size=vocab_size,
-        validation_share=validation_share,
+        reading=reading,
         fingerprint=reviews.fingerprint,
         train=len(train),
         validation=len(validation),
@@ -142,7 +141,7 @@ def prepare(
     )
 
     def part(indices: Sequence[int]) -> Part:
-        rows = (vocabulary.ids(found[i][:max_words]) for i in indices)
+        rows = (vocabulary.ids(found[i][: reading.max_words]) for i in indices)
         return Part(Encoded.of(rows), np.array([labels[i] for i in indices], dtype=np.int64))
 
     return Prepared(about, vocabulary, part(train), part(validation))
@@ -160,9 +159,14 @@ def _two_labels(reviews: Reviews) -> None:
             raise ReviewsError(what, reviews.origin, review.line)
 
 
-def export_csv(reviews: Reviews, path: Path, vocab_size: int = 5000, max_words: int = 500, track: Track = quiet) -> None:
+def export_csv(
+    reviews: Reviews, path: Path, vocab_size: int = 5000, max_words: int = 500, track: Track = quiet
+) -> None:
     """Writes the original's train.csv: every training review as label, length and ``max_words`` ids; no header."""
-    found = [words(review.text, "original") for review in track(reviews.train, "cleaning and counting words", len(reviews.train))]
+    found = [
+        words(review.text, "original")
+        for review in track(reviews.train, "cleaning and counting words", len(reviews.train))
+    ]
     encoder = Encoder(Vocabulary.of(found, vocab_size), "original", max_words)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")

@@ -1,10 +1,10 @@
 """The public API and the page over HTTP. Knows a function from text to verdict, and nothing of what is behind it.
 
-    GET  /             the page
-    POST /             raw text in, 1.0 or 0.0 out, as the original's API did
-    POST /api/reviews  {"text": "…"} in, a verdict out
-    GET  /api/model    what the page says about the model
-    GET  /docs         the API's documentation, from /openapi.json
+GET  /             the page
+POST /             raw text in, 1.0 or 0.0 out, as the original's API did
+POST /api/reviews  {"text": "…"} in, a verdict out
+GET  /api/model    what the page says about the model
+GET  /docs         the API's documentation, from /openapi.json
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-import plaudit
 from plaudit.asgi import FAILURES, MAX_BYTES, as_utf8, read_body
 from plaudit.bundle.verdict import Verdict
 from plaudit.errors import BadRequest, Unprocessable, UnsupportedMedia
+from plaudit.version import __version__
 
 PAGES = {
     "index.html": "text/html; charset=utf-8",
@@ -117,14 +117,16 @@ def public_app(
     """
     app = FastAPI(
         title="Plaudit",
-        version=plaudit.__version__,
+        version=__version__,
         description="Labelled reviews to a live verdict, with the words that tipped it.",
         docs_url=None,
         redoc_url=None,
         exception_handlers=FAILURES,  # type: ignore[arg-type]
     )
     # No cookie and no login exists here, so any page may call the API, as the original's page does.
-    app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST"], allow_headers=["content-type"])
+    app.add_middleware(
+        CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST"], allow_headers=["content-type"]
+    )
 
     @app.post(
         "/api/reviews",
@@ -164,7 +166,7 @@ def public_app(
         """What the model was trained on, and how good it is."""
         if about is None:
             raise HTTPException(404, "this server was not told about its model")
-        return {**about, "max_bytes": max_bytes, "version": plaudit.__version__}
+        return {**about, "max_bytes": max_bytes, "version": __version__}
 
     @app.get("/", include_in_schema=False)
     async def page() -> Response:

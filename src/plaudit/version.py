@@ -1,0 +1,3 @@
+"""Plaudit's version. Knows nothing else."""
+
+__version__ = "0.1.0"

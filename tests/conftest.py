@@ -1,0 +1,61 @@
+"""What the tests share: bundles that are trained once, small tables, and the IMDb archive where it is at hand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from plaudit.bundle.bundle import Bundle
+from plaudit.bundle.classifier import Classifier
+from plaudit.learning.recipes import Recipe
+from plaudit.learning.training import Training
+from plaudit.text.download import cache_folder
+from plaudit.text.prepared import Prepared, prepare
+from plaudit.text.reviews import Reviews
+from plaudit.text.sources import read_reviews
+
+ARCHIVE = "aclImdb_v1.tar.gz"
+
+
+@pytest.fixture(scope="session")
+def sample() -> Reviews:
+    """The reviews that come with Plaudit."""
+    return read_reviews("sample")
+
+
+@pytest.fixture(scope="session")
+def prepared(sample: Reviews) -> Prepared:
+    """The sample with the original's cleaning."""
+    return prepare(sample, Recipe.of("original").reading)
+
+
+@pytest.fixture(scope="session")
+def bundle(sample: Reviews, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle of the recipe `small`, trained on the sample for a few epochs: good enough to judge plain words."""
+    recipe = Recipe.of("small", epochs=5)
+    made = Training(prepare(sample, recipe.reading), recipe).run()
+    return made.save(tmp_path_factory.mktemp("bundles") / "small")
+
+
+@pytest.fixture(scope="session")
+def original_bundle(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle of the recipe `original`, which takes encoded rows too."""
+    recipe = Recipe.of("original", epochs=4, batch_size=16, hidden_dim=32)
+    return Training(prepared, recipe).run().save(tmp_path_factory.mktemp("bundles") / "original")
+
+
+@pytest.fixture(scope="session")
+def classifier(bundle: Bundle) -> Classifier:
+    return Classifier(bundle)
+
+
+@pytest.fixture(scope="session")
+def imdb_archive() -> Path:
+    """The IMDb archive: named by PLAUDIT_IMDB, else beside the project, else in the cache; skips where there is none."""
+    beside = Path(__file__).parents[2] / "shared" / "data" / ARCHIVE
+    for path in (Path(os.environ.get("PLAUDIT_IMDB", "")), beside, cache_folder() / ARCHIVE):
+        if path.is_file():
+            return path
+    pytest.skip("no IMDb archive: name it with PLAUDIT_IMDB")

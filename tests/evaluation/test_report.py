@@ -1,0 +1,341 @@
+"""The report: that its figures, pictures and words are those of the metrics, and that it is one safe page."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from plaudit.bundle.card import Card
+from plaudit.evaluation import report
+from plaudit.evaluation.metrics import Metrics, measure
+from plaudit.evaluation.report import Mistake, html_report, table
+
+ATTACK = "<script>alert('x')</script> & \"more\""
+PICTURES = ("Confusion matrix", "ROC curve", "Reliability diagram", "Histogram", "Loss", "Validation accuracy")
+HISTORY = [
+    {"epoch": 1, "loss": 0.6, "validation_loss": 0.5, "validation_accuracy": 0.81},
+    {"epoch": 2, "loss": 0.4, "validation_loss": 0.44, "validation_accuracy": 0.8642},
+    {"epoch": 3, "loss": 0.3, "validation_loss": 0.47, "validation_accuracy": 0.86},
+]
+
+
+def metrics_of(reviews: int = 2000, labels: tuple[str, str] = ("negative", "positive")) -> Metrics:
+    random = np.random.default_rng(7)
+    truth = random.integers(0, 2, reviews)
+    probabilities = 1 / (1 + np.exp(-random.normal(4 * truth - 2.0, 2.0)))
+    return measure(probabilities, truth, labels)
+
+
+def one_label() -> Metrics:
+    return measure(np.array([0.1, 0.2]), np.array([0, 0]), ("negative", "positive"))
+
+
+def card_of(**fields: Any) -> dict[str, Any]:
+    given: dict[str, Any] = {
+        "recipe": {"name": "small", "learning_rate": 0.003, "vocab_size": 5000},
+        "data": {"name": "Films", "fingerprint": "f" * 64, "train": 22377},
+        "training": {"seed": 0, "best_epoch": 2, "parameters": 347401, "history": HISTORY},
+        "versions": {"torch": "2.9.1"},
+        **fields,
+    }
+    labels, name = given.pop("labels", ("negative", "positive")), given.pop("name", "Films, small")
+    return Card(name, labels, "modern", 500, 0.5, 1.25, **given).to_json()
+
+
+class Page(HTMLParser):
+    """The tags of a page with their attributes, and its text without styles."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.source, self.tags, self.words, self._open = page, [], "", ""
+        self.feed(page)
+        self.close()
+
+    tags: list[tuple[str, dict[str, str | None]]]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._open = tag
+
+    def handle_endtag(self, tag: str) -> None:
+        self._open = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._open != "style":
+            self.words += data
+
+    @property
+    def names(self) -> set[str]:
+        return {tag for tag, _ in self.tags}
+
+    @property
+    def pictures(self) -> dict[str, ElementTree.Element]:
+        """The SVGs by the first words of their titles."""
+        trees = [ElementTree.fromstring(svg) for svg in re.findall(r"<svg.*?</svg>", self.source, re.S)]
+        return {name: tree for tree in trees for name in PICTURES if title(tree).startswith(name)}
+
+
+def title(tree: ElementTree.Element) -> str:
+    assert tree[0].tag == "title"
+    return tree[0].text or ""
+
+
+def texts(tree: ElementTree.Element) -> list[str]:
+    return [element.text or "" for element in tree.iter("text")]
+
+
+def drawn(tree: ElementTree.Element, tag: str, kind: str) -> list[ElementTree.Element]:
+    return [element for element in tree.iter(tag) if kind in element.get("class", "").split()]
+
+
+@pytest.fixture(scope="module")
+def metrics() -> Metrics:
+    return metrics_of()
+
+
+@pytest.fixture(scope="module")
+def page(metrics: Metrics) -> Page:
+    mistakes = [
+        Mistake("Hardly dull.", "positive", "negative", 0.71),
+        Mistake("I wanted<br /><br />to love it.", "negative", "positive", 0.99987),
+    ]
+    return Page(html_report(metrics, card_of(), "Films, test half", mistakes))
+
+
+def test_the_table_holds_every_figure(metrics: Metrics) -> None:
+    lines = dict(re.split(r" {2,}", line, maxsplit=1) for line in table(metrics).split("\n\n")[0].splitlines())
+    assert lines == {
+        "Reviews": "2,000",
+        "Accuracy": f"{metrics.accuracy:.4f}",
+        "Precision": f"{metrics.precision:.4f}",
+        "Recall": f"{metrics.recall:.4f}",
+        "F1": f"{metrics.f1:.4f}",
+        "ROC AUC": f"{metrics.roc_auc:.4f}",
+        "Log loss": f"{metrics.log_loss:.4f}",
+        "Brier score": f"{metrics.brier:.4f}",
+        "Calibration error": f"{metrics.calibration_error:.4f}",
+    }
+
+
+def test_the_table_is_aligned_and_names_the_confusion(metrics: Metrics) -> None:
+    figures, confusion = table(replace(metrics, confusion=[[1200, 3], [45, 752]])).rstrip("\n").split("\n\n")
+    assert len({len(line) for line in figures.splitlines()}) == 1
+    assert confusion.splitlines() == [
+        "                   judged negative  judged positive",
+        "labelled negative            1,200                3",
+        "labelled positive               45              752",
+    ]
+
+
+def test_the_table_prints_a_dash_for_what_cannot_be_computed() -> None:
+    assert re.search(r"^ROC AUC +-$", table(one_label()), re.M)
+    assert re.search(r"^Precision +-$", table(one_label()), re.M)
+
+
+def test_the_table_lets_no_label_command_the_terminal() -> None:
+    printed = table(metrics_of(labels=("bad\x1b[31m", "好")))
+    assert "\x1b" not in printed
+    assert "judged bad\ufffd[31m  judged 好" in printed
+
+
+def test_the_page_is_one_file_without_scripts(page: Page) -> None:
+    assert not page.names & {"script", "link", "img", "iframe", "object", "embed", "base", "form"}
+    assert not re.search(r"https?://|@import|url\((?!#)|\bsrc=|\bhref=|javascript:", page.source)
+    assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
+
+
+def test_the_page_names_itself_and_fits_phones_and_dark_rooms(page: Page) -> None:
+    assert "<title>Films, test half</title>" in page.source
+    assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in page.tags
+    assert "@media (prefers-color-scheme: dark)" in page.source
+
+
+def test_the_page_shows_every_figure(page: Page, metrics: Metrics) -> None:
+    fields = ("accuracy", "precision", "recall", "f1", "roc_auc", "log_loss", "brier", "calibration_error")
+    for name in fields:
+        assert f"<td>{getattr(metrics, name):.4f}</td>" in page.source
+    assert f"{metrics.accuracy:.1%}" in page.words
+    assert "chance that a “positive” review scores above a “negative” one" in page.words
+
+
+def test_every_picture_has_a_role_and_a_title(page: Page) -> None:
+    assert tuple(page.pictures) == PICTURES
+    assert all(tree.get("role") == "img" for tree in page.pictures.values())
+    assert page.source.count("<svg") == len(PICTURES)
+
+
+def test_the_confusion_matrix(page: Page, metrics: Metrics) -> None:
+    (correct, alarms), (misses, hits) = metrics.confusion
+    tree = page.pictures["Confusion matrix"]
+    counts = [element.text for element in drawn(tree, "text", "count")]
+    assert counts == [f"{count:,}" for count in (correct, alarms, misses, hits)]
+    assert f"{correct / (correct + alarms):.1%} of negative" in texts(tree)
+    assert {"judged negative", "judged positive"} <= set(texts(tree))
+    assert f"labelled positive, {misses:,} were judged negative and {hits:,} positive" in title(tree)
+
+
+def test_the_roc_curve(page: Page, metrics: Metrics) -> None:
+    tree = page.pictures["ROC curve"]
+    assert f"{metrics.roc_auc:.3f}" in texts(tree)
+    assert title(tree) == f"ROC curve, AUC {metrics.roc_auc:.3f}"
+    (curve,) = drawn(tree, "polyline", "roc")
+    (diagonal,) = drawn(tree, "polyline", "diagonal")
+    places = curve.get("points", "").split()
+    assert len(places) == len(metrics.curve)
+    assert diagonal.get("points", "").split() == [places[0], places[-1]]
+    heights = [float(place.split(",")[1]) for place in places]
+    assert heights == sorted(heights, reverse=True)
+
+
+def test_the_reliability_diagram(page: Page, metrics: Metrics) -> None:
+    tree = page.pictures["Reliability diagram"]
+    dots = drawn(tree, "circle", "dot")
+    assert len(dots) == len(metrics.bins)
+    assert [element.text for element in drawn(tree, "text", "tiny")] == [f"{found.reviews}" for found in metrics.bins]
+    assert len(drawn(tree, "polyline", "diagonal")) == 1
+    first, dot = metrics.bins[0], dots[0]
+    assert f"mean probability {first.mean_probability:.3f}, share {first.share_positive:.3f}" in (dot[0].text or "")
+    fullest = max(range(len(dots)), key=lambda i: float(dots[i].get("r", 0)))
+    assert metrics.bins[fullest].reviews == max(found.reviews for found in metrics.bins)
+
+
+def test_the_histogram_stacks_every_review_by_its_label(page: Page, metrics: Metrics) -> None:
+    tree = page.pictures["Histogram"]
+    told = [element.text or "" for element in tree.iter("title")]
+    for label, row in zip(metrics.labels, metrics.confusion, strict=True):
+        assert sum(int(words.split()[0]) for words in told if f" labelled {label};" in words) == sum(row)
+    bars = drawn(tree, "rect", "bar-1")[:-1]
+    heights = {bar[0].text or "": float(bar.get("height", 0)) for bar in bars}
+    counts = [int(words.split()[0]) for words in heights]
+    assert list(heights.values()) == pytest.approx(
+        [count * max(heights.values()) / max(counts) for count in counts], abs=0.2
+    )
+
+
+def test_the_training_curves(page: Page) -> None:
+    loss, accuracy = page.pictures["Loss"], page.pictures["Validation accuracy"]
+    assert [len(drawn(loss, "polyline", kind)) for kind in ("training", "validation")] == [1, 1]
+    assert len(drawn(loss, "circle", "dot")) == 2 * len(HISTORY)
+    assert "Epoch 2: validation 0.4400" in [element.text for element in loss.iter("title")]
+    assert title(accuracy) == "Validation accuracy by epoch, 0.8642 at its highest"
+    assert "kept: epoch 2" in texts(loss)
+    assert "kept: epoch 2" in texts(accuracy)
+
+
+def test_the_bins_stand_in_a_table_too(page: Page, metrics: Metrics) -> None:
+    found = metrics.bins[3]
+    cells = f"<td>{found.reviews:,}</td><td>{found.mean_probability:.3f}</td><td>{found.share_positive:.3f}</td>"
+    assert cells in page.source
+
+
+def test_the_card_is_told(page: Page) -> None:
+    for name, value in {
+        "labels": "negative, positive",
+        "temperature": "1.25",
+        "learning rate": "0.003",
+        "vocab size": "5,000",
+        "fingerprint": "f" * 64,
+        "train": "22,377",
+        "parameters": "347,401",
+        "torch": "2.9.1",
+    }.items():
+        assert f"<dt>{name}</dt><dd>{value}</dd>" in page.source
+    assert "2,000 reviews, judged by Films, small." in page.words
+    assert "history" not in page.words
+
+
+def test_mistakes_come_the_most_confident_first(page: Page) -> None:
+    first, second = re.findall(r"<li>.*?</li>", page.source, re.S)
+    assert "<strong>positive</strong> >99.9%" in first.replace("&gt;", ">")
+    assert "labelled negative" in first
+    assert "I wanted\n\nto love it." in first
+    assert "<strong>negative</strong> 71.0%" in second
+    assert "Hardly dull." in second
+
+
+@pytest.mark.parametrize("text", ["word " * 400, "x" * 2000, "長" * 601])
+def test_a_long_mistake_is_kept_whole_and_folded(text: str) -> None:
+    page = Page(html_report(metrics_of(50), {}, "Long", [Mistake(text, "negative", "positive", 0.9)]))
+    quoted = re.search(
+        r"<blockquote.*?>(.*) …<details><summary>The rest</summary>(.*)</details></blockquote>", page.source
+    )
+    assert quoted is not None
+    assert "".join(quoted.groups()).replace(" ", "") == text.replace(" ", "")
+    assert 0 < len(quoted[1]) <= report.OPENING
+
+
+def test_without_mistakes_history_or_card_nothing_is_promised() -> None:
+    page = Page(html_report(metrics_of(), {}, "Bare"))
+    assert tuple(page.pictures) == PICTURES[:4]
+    for heading in ("Mistakes", "Training", "card", "judged by"):
+        assert heading not in page.words
+
+
+@pytest.mark.parametrize("history", [None, [], "none", [{"epoch": 1}], [{"epoch": 1, "loss": None}]])
+def test_a_history_without_losses_draws_no_line(history: Any) -> None:
+    page = Page(html_report(metrics_of(), card_of(training={"seed": 5, "history": history}), "No history"))
+    assert "<dt>seed</dt><dd>5</dd>" in page.source
+    assert not [tree for tree in page.pictures.values() if drawn(tree, "polyline", "training")]
+
+
+def test_one_epoch_is_a_dot() -> None:
+    page = Page(html_report(metrics_of(), card_of(training={"history": HISTORY[:1]}), "One epoch"))
+    (dot,) = drawn(page.pictures["Validation accuracy"], "circle", "dot")
+    assert dot[0].text == "Epoch 1: validation accuracy 0.8100"
+
+
+def test_figures_that_cannot_be_computed_are_dashes() -> None:
+    page = Page(html_report(one_label(), card_of(), "One label"))
+    assert page.source.count("<td>-</td>") == 4
+    assert texts(page.pictures["ROC curve"]) == ["Needs reviews of both labels."]
+    assert "- of positive" in texts(page.pictures["Confusion matrix"])
+    assert not re.search(r"\b(None|nan|inf)\b", page.words)
+
+
+def test_empty_bins_are_said_to_be_empty() -> None:
+    page = Page(html_report(replace(one_label(), bins=[]), {}, "Empty"))
+    assert texts(page.pictures["Reliability diagram"]) == texts(page.pictures["Histogram"]) == ["No reviews."]
+    assert "The bins in figures" not in page.words
+
+
+def test_nothing_from_outside_becomes_markup() -> None:
+    labels = (f"a {ATTACK}", f"b {ATTACK}")
+    attacked = {"seed": ATTACK, ATTACK: ATTACK, "history": [{**HISTORY[0], "epoch": ATTACK}], "best_epoch": ATTACK}
+    parts: dict[str, Any] = {name: {ATTACK: ATTACK, "x": [ATTACK]} for name in ("recipe", "data", "versions")}
+    card = card_of(labels=labels, name=ATTACK, training=attacked, **parts)
+    mistakes = [Mistake(ATTACK, *labels, 0.9), Mistake("long " * 200 + ATTACK, *labels, 0.8)]
+    page = Page(html_report(metrics_of(labels=labels), card, ATTACK, mistakes))
+    assert "script" not in page.names
+    assert "<script" not in page.source
+    assert page.words.count(ATTACK) > 20
+    assert all(ATTACK in title(page.pictures[name]) for name in ("Confusion matrix", "Histogram"))
+
+
+def test_a_lone_surrogate_can_be_written(tmp_path: Path) -> None:
+    page = html_report(metrics_of(), {}, "Odd", [Mistake("half a pair: \ud83d", "negative", "positive", 0.9)])
+    (tmp_path / "report.html").write_text(page, "utf-8")
+    assert "half a pair: ?" in page
+
+
+def test_a_long_label_is_cut_in_pictures_and_whole_in_their_titles() -> None:
+    page = Page(html_report(metrics_of(labels=("not at all recommended", "yes")), {}, "Long label"))
+    tree = page.pictures["Confusion matrix"]
+    assert "judged not at all re…" in texts(tree)
+    assert "labelled not at all recommended" in title(tree)
+
+
+def test_the_colours_are_those_of_the_web_page() -> None:
+    style = Path(report.__file__).parents[1] / "web" / "pages" / "style.css"
+
+    def colours(css: str) -> list[dict[str, str]]:
+        return [dict(re.findall(r"--([\w-]+): ([^;]+);", block)) for block in re.findall(r":root \{(.*?)\}", css, re.S)]
+
+    for ours, theirs in zip(colours(report.STYLE.read_text("utf-8")), colours(style.read_text("utf-8")), strict=True):
+        assert ours.items() <= theirs.items()
