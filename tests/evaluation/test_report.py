@@ -54,11 +54,10 @@ class Page(HTMLParser):
 
     def __init__(self, page: str) -> None:
         super().__init__()
-        self.source, self.tags, self.words, self._open = page, [], "", ""
+        self.source, self.words, self._open = page, "", ""
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.feed(page)
         self.close()
-
-    tags: list[tuple[str, dict[str, str | None]]]
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))

@@ -166,14 +166,22 @@ def _reading(metrics: Metrics, mistakes: Sequence[Mistake]) -> str:
 
 
 def _mistake(mistake: Mistake, toward: int) -> str:
-    text = mistake.text.replace(LINE_BREAK, "\n").strip() or "(no text)"
-    cut = len(text) if len(text) <= OPENING else text.rfind(" ", OPENING // 2, OPENING) % OPENING
-    rest = f"<details><summary>The rest</summary>{escaped(text[cut:].strip())}</details>" if text[cut:] else ""
+    opening, rest = _folded(mistake.text.replace(LINE_BREAK, "\n").strip() or "(no text)")
+    more = f" …<details><summary>The rest</summary>{escaped(rest)}</details>" if rest else ""
     return (
         f'<li><p class="toward-{toward}"><strong>{escaped(mistake.judged)}</strong> {_percent(mistake.probability)}'
         f" <span>labelled {escaped(mistake.label)}</span></p>"
-        f'<blockquote dir="auto">{escaped(text[:cut])}{rest and " …"}{rest}</blockquote></li>'
+        f'<blockquote dir="auto">{escaped(opening)}{more}</blockquote></li>'
     )
+
+
+def _folded(text: str) -> tuple[str, str]:
+    """A text's opening, which ends with a word where it can, and the rest."""
+    if len(text) <= OPENING:
+        return text, ""
+    space = text.rfind(" ", OPENING // 2, OPENING)
+    cut = space if space > 0 else OPENING
+    return text[:cut], text[cut:].strip()
 
 
 def _about(card: Mapping[str, Any]) -> str:

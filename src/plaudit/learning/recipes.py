@@ -83,7 +83,11 @@ def fitting(reviews: int) -> str:
 RECIPES: Mapping[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe("original", "the original's network of 347,401 parameters and its 10 epochs: for thousands of reviews"),
+        Recipe(
+            "original",
+            "the original's network of 347,401 parameters and its 10 epochs: for thousands of reviews",
+            dropout=0.4,
+        ),
         Recipe(
             "small",
             "the same network for hundreds of reviews: negation kept, small steps, dropout",
