@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
+import uvicorn
+from starlette.types import ASGIApp
 
 from plaudit.bundle.bundle import Bundle
 from plaudit.bundle.classifier import Classifier
@@ -49,6 +56,31 @@ def original_bundle(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="session")
 def classifier(bundle: Bundle) -> Classifier:
     return Classifier(bundle)
+
+
+@pytest.fixture(scope="session")
+def live() -> Callable[..., AbstractContextManager[str]]:
+    """`with live(app) as address`: the application on a real server and a real port, in a thread."""
+    return _live
+
+
+@contextmanager
+def _live(app: ASGIApp, port: int = 0) -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", port)) as place:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="on"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [place]})
+        thread.start()
+        try:
+            while not server.started:
+                assert thread.is_alive(), "the server did not start"
+                time.sleep(0.005)
+            hosted = getattr(getattr(app, "state", None), "hosted", None)
+            while hosted and hosted.loading:
+                time.sleep(0.005)
+            yield f"http://127.0.0.1:{place.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 @pytest.fixture(scope="session")

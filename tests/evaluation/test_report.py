@@ -189,8 +189,12 @@ def test_the_roc_curve(page: Page, metrics: Metrics) -> None:
     places = curve.get("points", "").split()
     assert len(places) == len(metrics.curve)
     assert diagonal.get("points", "").split() == [places[0], places[-1]]
-    heights = [float(place.split(",")[1]) for place in places]
-    assert heights == sorted(heights, reverse=True)
+    across, down = np.array([place.split(",") for place in places], dtype=float).T
+    rates = np.array(metrics.curve)
+    assert across == pytest.approx(across[0] + rates[:, 0] * (across[-1] - across[0]), abs=0.1)
+    assert down == pytest.approx(down[0] + rates[:, 1] * (down[-1] - down[0]), abs=0.1)
+    assert across[0] < across[-1]
+    assert down[0] > down[-1]
 
 
 def test_the_reliability_diagram(page: Page, metrics: Metrics) -> None:
@@ -208,9 +212,10 @@ def test_the_reliability_diagram(page: Page, metrics: Metrics) -> None:
 def test_the_histogram_stacks_every_review_by_its_label(page: Page, metrics: Metrics) -> None:
     tree = page.pictures["Histogram"]
     told = [element.text or "" for element in tree.iter("title")]
-    for label, row in zip(metrics.labels, metrics.confusion, strict=True):
+    for i, (label, row) in enumerate(zip(metrics.labels, metrics.confusion, strict=True)):
+        assert all(f" labelled {label};" in (bar[0].text or "") for bar in drawn(tree, "rect", f"bar-{i}")[:-1])
         assert sum(int(words.split()[0]) for words in told if f" labelled {label};" in words) == sum(row)
-    bars = drawn(tree, "rect", "bar-1")[:-1]
+    bars = drawn(tree, "rect", "bar-1")[:-1]  # the last one is the legend's
     heights = {bar[0].text or "": float(bar.get("height", 0)) for bar in bars}
     counts = [int(words.split()[0]) for words in heights]
     assert list(heights.values()) == pytest.approx(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import Any
+from typing import NoReturn
 
 import click
 
@@ -65,12 +65,11 @@ def road(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-def main(arguments: list[str] | None = None) -> Any:
+def main(arguments: list[str] | None = None) -> NoReturn:
     """Runs the command line. Exit 0 is success, 2 the user's mistake, 1 ours, 130 a stop by Ctrl-C."""
     try:
-        road.main(arguments, prog_name="plaudit", standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        # Without standalone mode click returns the code of an Exit instead of raising it.
+        sys.exit(road.main(arguments, prog_name="plaudit", standalone_mode=False) or 0)
     except (click.Abort, KeyboardInterrupt):
         say("\nplaudit: stopped; what was finished is kept, and the same command goes on from there")
         sys.exit(130)

@@ -55,7 +55,8 @@ class SentimentClassifier:
         return self._classifier.predict_proba([str(text) for text in X])
 
     def predict(self, X: Sequence[str]) -> NDArray[Any]:  # noqa: N803
-        labels: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        labels: NDArray[Any] = self.classes_[best]
         return labels
 
     def score(self, X: Sequence[str], y: Sequence[Any]) -> float:  # noqa: N803

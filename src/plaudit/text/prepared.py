@@ -101,7 +101,7 @@ class Prepared:
             about = Preparation(**{**found, "labels": labels, "reading": reading})
             vocabulary = Vocabulary.load(folder / "vocabulary.txt")
             train, validation = Part.load(folder / "train.npz"), Part.load(folder / "validation.npz")
-        except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
             what = f"{folder}: no sound prepared reviews there ({error}): run plaudit prepare again"
             raise UsageError(what) from None
         return cls(about, vocabulary, train, validation)

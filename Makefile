@@ -1,0 +1,46 @@
+# One word a chore. `make up` and `make test` are all that a newcomer needs.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+NEEDS  := pyproject.toml constraints.txt
+
+.PHONY: up test check bench clean help
+
+help:  ## what there is to make
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+REVIEWS ?= sample
+ARGS    ?=
+up: $(VENV)/.up  ## reviews to a live page; REVIEWS=imdb, or a file of your own; ARGS="--port 8001"
+	@$(BIN)/plaudit up "$(REVIEWS)" $(ARGS)
+
+test: $(VENV)/.test  ## everything that says the product works
+	@$(BIN)/python -m tests.run
+
+check: $(VENV)/.test  ## the quick half of the tests: style, types, imports
+	@$(BIN)/python -m tests.run --quick
+
+ONLY ?=
+bench: $(VENV)/.test  ## measure against the original; ONLY=words for one
+	@$(BIN)/python -m benchmarks $(ONLY)
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Plaudit needs Python 3.11 or newer: make PYTHON=python3.11"; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "Python has no venv module here: apt-get install python3-venv, then make again"; exit 2; }
+
+$(VENV)/.up: $(NEEDS) | $(VENV)/bin/python
+	@echo "setting up $(VENV): once, a few minutes, most of it torch"
+	@$(PIP) --editable '.[train]'
+	@touch $@
+
+$(VENV)/.test: $(NEEDS) | $(VENV)/bin/python
+	@echo "setting up what the tests need: once, a few minutes"
+	@$(PIP) --editable '.[train,test]'
+	@touch $(VENV)/.up $@
+
+clean:  ## remove the environment and everything that was made here
+	rm -rf $(VENV) .plaudit .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""Plaudit's tests: they mirror the source, room by room."""

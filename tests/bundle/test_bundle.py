@@ -1,0 +1,352 @@
+"""The bundle on disk: five files that anyone can read, refused as soon as one of them is not what was saved."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx.external_data_helper import set_external_data
+from safetensors import safe_open
+
+from plaudit.bundle.bundle import Bundle
+from plaudit.bundle.classifier import Classifier, load
+from plaudit.errors import BundleError
+
+FILES = ("card.json", "vocabulary.txt", "weights.safetensors", "network.onnx", "manifest.json")
+CHECKED = FILES[:-1]
+
+
+@pytest.fixture
+def folder(original_bundle: Bundle, tmp_path: Path) -> Path:
+    """A copy of a bundle, to be damaged."""
+    assert original_bundle.path
+    return Path(shutil.copytree(original_bundle.path, tmp_path / "bundle"))
+
+
+def refusal(folder: Path, use: Callable[[Path], object] = Bundle.load) -> str:
+    """The one sentence that a bundle is refused with."""
+    with pytest.raises(BundleError) as caught:
+        use(folder)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(folder) in message
+    return message
+
+
+def edit_manifest(folder: Path, **entries: Any) -> None:
+    path = folder / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), **entries}), "utf-8")
+
+
+def with_network(bundle: Bundle, model: onnx.ModelProto, path: Path) -> Path:
+    """A bundle whose manifest is right and whose network is another."""
+    replace(bundle, network=model.SerializeToString()).save(path)
+    return path
+
+
+def test_folder_holds_exactly_five_files(folder: Path) -> None:
+    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+
+
+def test_manifest_lists_size_and_sha256_of_every_other_file(folder: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    assert manifest["format"] == 1
+    assert manifest["files"] == {
+        name: {
+            "size": (folder / name).stat().st_size,
+            "sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest(),
+        }
+        for name in CHECKED
+    }
+
+
+def test_a_loaded_bundle_is_the_saved_one(original_bundle: Bundle, folder: Path) -> None:
+    loaded = Bundle.load(folder)
+    assert loaded == replace(original_bundle, path=folder)
+    assert Bundle.load(str(folder)) == loaded
+
+
+def test_loading_and_scoring_never_unpickle(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unpickle(*args: object, **kwargs: object) -> None:
+        raise AssertionError("a bundle was unpickled")
+
+    for name in ("load", "loads", "Unpickler"):
+        monkeypatch.setattr(pickle, name, unpickle)
+    assert load(folder).verdict("A wonderful film").label == "positive"
+
+
+def test_no_file_is_a_pickle_or_a_zip_of_pickles(folder: Path) -> None:
+    for name in FILES:
+        content = (folder / name).read_bytes()
+        assert not content.startswith(b"PK")
+        with pytest.raises(Exception):  # noqa: B017, PT011  what pickle says of other bytes has no one class
+            pickle.loads(content)
+
+
+@pytest.mark.parametrize("name", CHECKED)
+@pytest.mark.parametrize("place", [0.0, 0.5, 1.0])
+def test_a_changed_byte_is_found(folder: Path, name: str, place: float) -> None:
+    content = bytearray((folder / name).read_bytes())
+    content[int(place * (len(content) - 1))] ^= 1
+    (folder / name).write_bytes(content)
+    assert f"{folder / name} is not the file that was saved" in refusal(folder)
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_a_byte_more_or_less_is_found(folder: Path, name: str) -> None:
+    content = (folder / name).read_bytes()
+    for changed in (content + b"\n", content[:-1], b""):
+        (folder / name).write_bytes(changed)
+        assert str(folder / name) in refusal(folder)
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_a_changed_digest_names_the_file_that_it_is_of(folder: Path, name: str) -> None:
+    files = json.loads((folder / "manifest.json").read_text("utf-8"))["files"]
+    digest = files[name]["sha256"]
+    files[name]["sha256"] = ("1" if digest[0] == "0" else "0") + digest[1:]
+    edit_manifest(folder, files=files)
+    assert str(folder / name) in refusal(folder)
+
+
+def test_a_changed_byte_that_breaks_the_manifest_is_found(folder: Path) -> None:
+    content = (folder / "manifest.json").read_bytes()
+    (folder / "manifest.json").write_bytes(b"[" + content[1:])
+    assert f"{folder / 'manifest.json'} is not a manifest" in refusal(folder)
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    assert f"{folder / name} is missing" in refusal(folder)
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_a_folder_in_place_of_a_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    (folder / name).mkdir()
+    assert str(folder / name) in refusal(folder)
+
+
+def test_without_a_manifest_it_is_not_a_bundle(folder: Path) -> None:
+    (folder / "manifest.json").unlink()
+    assert "has no manifest.json" in refusal(folder)
+
+
+def test_no_folder_says_how_to_make_one(tmp_path: Path) -> None:
+    assert "plaudit train" in refusal(tmp_path / "nowhere")
+    (tmp_path / "file").write_text("not a folder")
+    assert "there is no bundle" in refusal(tmp_path / "file")
+
+
+INFINITE = '{"format": Infinity, "plaudit": "1", "files": {}}'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "not JSON",
+        "[]",
+        "null",
+        "{}",
+        '{"format": "one", "plaudit": "1", "files": {}}',
+        '{"format": null, "plaudit": "1", "files": {}}',
+        '{"format": NaN, "plaudit": "1", "files": {}}',
+        '{"format": 1, "plaudit": "1"}',
+        '{"format": 1, "plaudit": "1", "files": []}',
+        pytest.param(
+            INFINITE,
+            marks=pytest.mark.xfail(
+                strict=True, raises=OverflowError, reason="bundle._manifest: int(Infinity) is an OverflowError"
+            ),
+        ),
+        pytest.param(
+            "[" * 100_000,
+            marks=pytest.mark.xfail(
+                strict=True, raises=RecursionError, reason="bundle._manifest: JSON that is nested too deep"
+            ),
+        ),
+    ],
+    ids=lambda content: content[:24],
+)
+def test_a_manifest_that_is_none_is_named(folder: Path, content: str) -> None:
+    (folder / "manifest.json").write_text(content, "utf-8")
+    assert f"{folder / 'manifest.json'} is not a manifest" in refusal(folder)
+
+
+def test_a_manifest_that_is_not_utf8_is_named(folder: Path) -> None:
+    (folder / "manifest.json").write_bytes(b'{"format": "\xff"}')
+    assert f"{folder / 'manifest.json'} is not a manifest" in refusal(folder)
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_a_manifest_that_leaves_a_file_out_is_refused(folder: Path, name: str) -> None:
+    files = json.loads((folder / "manifest.json").read_text("utf-8"))["files"]
+    del files[name]
+    edit_manifest(folder, files=files)
+    assert f"{folder / 'manifest.json'} does not list {name}" in refusal(folder)
+    edit_manifest(folder, files={**files, name: "a file"})
+    assert f"does not list {name}" in refusal(folder)
+
+
+def test_a_newer_format_says_which_version_made_it_and_what_to_do(folder: Path) -> None:
+    edit_manifest(folder, format=2, plaudit="9.8.7")
+    message = refusal(folder)
+    assert "Plaudit 9.8.7 in format 2" in message
+    assert "pip install --upgrade plaudit" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("card.json", b"[]"),
+        ("card.json", b"not JSON"),
+        ("card.json", b"\xff"),
+        ("vocabulary.txt", b"good\nbad\n"),
+        ("vocabulary.txt", b"<no word>\n<infrequent>\n\xff\n"),
+    ],
+)
+def test_a_file_with_the_right_digest_and_the_wrong_content_is_named(folder: Path, name: str, content: bytes) -> None:
+    (folder / name).write_bytes(content)
+    files = json.loads((folder / "manifest.json").read_text("utf-8"))["files"]
+    files[name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    edit_manifest(folder, files=files)
+    assert str(folder / name) in refusal(folder)
+
+
+def test_saving_over_an_old_bundle_replaces_it(original_bundle: Bundle, folder: Path) -> None:
+    (folder / "stray.txt").write_text("from before")
+    saved = replace(original_bundle, card=replace(original_bundle.card, name="the new one")).save(folder)
+    assert saved.path == folder
+    assert Bundle.load(folder).card.name == "the new one"
+    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_saving_makes_the_folders_above(original_bundle: Bundle, tmp_path: Path) -> None:
+    original_bundle.save(tmp_path / "a" / "b" / "bundle")
+    assert Bundle.load(tmp_path / "a" / "b" / "bundle").card == original_bundle.card
+
+
+@pytest.mark.parametrize("stop", ["weights.safetensors", "network.onnx"])
+def test_a_save_that_is_stopped_leaves_the_old_one(
+    original_bundle: Bundle, folder: Path, monkeypatch: pytest.MonkeyPatch, stop: str
+) -> None:
+    write = Path.write_bytes
+
+    def stopping(path: Path, data: Any) -> int:
+        if path.name == stop:
+            write(path, data[: len(data) // 2])
+            raise OSError("No space left on device")
+        return write(path, data)
+
+    fresh = replace(original_bundle, card=replace(original_bundle.card, name="the new one"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", stopping)
+        with pytest.raises(OSError, match="No space"):
+            fresh.save(folder)
+    assert Bundle.load(folder) == replace(original_bundle, path=folder)
+    fresh.save(folder)
+    assert Bundle.load(folder).card.name == "the new one"
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_a_first_save_that_is_stopped_leaves_no_bundle(
+    original_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopping(path: Path, data: Any) -> int:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", stopping)
+    with pytest.raises(OSError, match="No space"):
+        original_bundle.save(tmp_path / "bundle")
+    refusal(tmp_path / "bundle")
+    refusal(tmp_path / "bundle.new")
+
+
+@pytest.mark.xfail(
+    strict=True, raises=BundleError, reason="Bundle.save: a stop between its two renames leaves no bundle at the path"
+)
+def test_a_stop_between_the_two_renames_leaves_one_of_the_two(
+    original_bundle: Bundle, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def stopping(path: Path, target: Path) -> Path:
+        if path.name.endswith(".new"):
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            original_bundle.save(folder)
+    assert Bundle.load(folder).card == original_bundle.card
+
+
+def test_weights_and_network_hold_the_same_numbers(folder: Path) -> None:
+    model = onnx.load(folder / "network.onnx")
+    embedding = next(part for part in model.graph.initializer if part.name == "embedding")
+    with safe_open(folder / "weights.safetensors", "numpy") as weights:
+        assert set(weights.keys()) == {
+            "embedding.weight",
+            "lstm.weight_ih_l0",
+            "lstm.weight_hh_l0",
+            "lstm.bias_ih_l0",
+            "lstm.bias_hh_l0",
+            "dense.weight",
+            "dense.bias",
+        }
+        np.testing.assert_array_equal(weights.get_tensor("embedding.weight"), onnx.numpy_helper.to_array(embedding))
+
+
+def test_network_takes_any_number_of_reviews_and_words(folder: Path) -> None:
+    (ids,) = onnx.load(folder / "network.onnx").graph.input
+    assert [axis.dim_param for axis in ids.type.tensor_type.shape.dim] == ["reviews", "words"]
+
+
+def test_a_network_that_points_to_another_file_is_refused(original_bundle: Bundle, tmp_path: Path) -> None:
+    model = onnx.load_from_string(original_bundle.network)
+    embedding = next(part for part in model.graph.initializer if part.name == "embedding")
+    (tmp_path / "secret.bin").write_bytes(embedding.raw_data)
+    set_external_data(embedding, location="../secret.bin", length=len(embedding.raw_data))
+    embedding.ClearField("raw_data")
+    folder = with_network(original_bundle, model, tmp_path / "bundle")
+    assert f"{folder / 'network.onnx'} points to other files" in refusal(folder, load)
+
+
+def test_a_network_that_points_to_a_file_without_a_name_is_refused(original_bundle: Bundle, tmp_path: Path) -> None:
+    model = onnx.load_from_string(original_bundle.network)
+    embedding = next(part for part in model.graph.initializer if part.name == "embedding")
+    embedding.data_location = onnx.TensorProto.EXTERNAL
+    embedding.ClearField("raw_data")
+    folder = with_network(original_bundle, model, tmp_path / "bundle")
+    assert str(folder / "network.onnx") in refusal(folder, load)
+
+
+def test_a_network_with_another_input_is_refused(original_bundle: Bundle, tmp_path: Path) -> None:
+    model = onnx.load_from_string(original_bundle.network)
+    model.graph.input[0].name = model.graph.node[0].input[1] = "words"
+    folder = with_network(original_bundle, model, tmp_path / "bundle")
+    assert f"{folder / 'network.onnx'} does not take ids" in refusal(folder, load)
+
+
+@pytest.mark.parametrize("network", [b"", b"not a network", bytes(1000)])
+def test_a_network_that_is_none_is_refused(original_bundle: Bundle, tmp_path: Path, network: bytes) -> None:
+    replace(original_bundle, network=network).save(tmp_path / "bundle")
+    assert f"{tmp_path / 'bundle' / 'network.onnx'} is not a network" in refusal(tmp_path / "bundle", load)
+
+
+def test_a_bundle_in_memory_is_refused_by_its_files_name(original_bundle: Bundle) -> None:
+    with pytest.raises(BundleError, match=r"^network\.onnx is not a network"):
+        Classifier(replace(original_bundle, network=b"", path=None))

@@ -1,0 +1,207 @@
+"""The command line as a user meets it: each step in a process of its own, on a bundle that the tests trained."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from plaudit.bundle.bundle import Bundle
+from plaudit.cli.main import STEPS
+
+
+def plaudit(*arguments: str | Path, cwd: Path, stdin: str | bytes | None = None) -> subprocess.CompletedProcess[str]:
+    given = stdin.encode() if isinstance(stdin, str) else stdin
+    done = subprocess.run(
+        [sys.executable, "-m", "plaudit", *map(str, arguments)], cwd=cwd, input=given, capture_output=True, check=False
+    )
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@pytest.fixture
+def here(bundle: Bundle, tmp_path: Path) -> Path:
+    """A folder in which `plaudit up` seems to have made a bundle."""
+    assert bundle.path is not None
+    shutil.copytree(bundle.path, tmp_path / ".plaudit" / "sample-small" / "bundle")
+    return tmp_path
+
+
+def write_reviews(path: Path, rows: int = 60) -> Path:
+    lines = ["stars,words"]
+    for index in range(rows):
+        good = index % 2
+        lines.append(f"{'five' if good else 'one'},{'A lovely warm story' if good else 'A cold dull mess'} number {index}")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_bare_call_and_help_list_every_step(tmp_path: Path) -> None:
+    bare, asked = plaudit(cwd=tmp_path), plaudit("--help", cwd=tmp_path)
+    assert bare.returncode == asked.returncode == 0
+    assert bare.stdout == asked.stdout
+    assert all(f"  {step} " in asked.stdout for step in STEPS)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_every_step_has_help_with_an_example(step: str, tmp_path: Path) -> None:
+    done = plaudit(step, "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert f"plaudit {step}" in done.stdout.split("Examples:")[1]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_predict_gives_one_verdict_a_line(here: Path) -> None:
+    done = plaudit("predict", "A wonderful film", "Terrible,\na waste", cwd=here)
+    first, second = done.stdout.splitlines()
+    assert first.split("\t")[0] == "positive"
+    assert second.split("\t")[0] == "negative"
+    assert second.split("\t")[2] == "Terrible, a waste"
+    assert 0.5 < float(first.split("\t")[1]) <= 1
+    assert done.stderr == ""
+
+
+def test_predict_reads_standard_input_and_files(here: Path) -> None:
+    texts = "A wonderful film\nA boring mess\n"
+    (here / "texts.txt").write_text(texts)
+    (here / "texts.csv").write_text('words,label\n"A wonderful film",x\n"A boring mess",y\n')
+    piped = plaudit("predict", cwd=here, stdin=texts)
+    assert piped.stdout == plaudit("predict", "--file", "texts.txt", cwd=here).stdout
+    assert piped.stdout == plaudit("predict", "--file", "texts.csv", "--text-column", "words", cwd=here).stdout
+    assert [line.split("\t")[0] for line in piped.stdout.splitlines()] == ["positive", "negative"]
+
+
+def test_predict_json_is_a_whole_verdict(here: Path) -> None:
+    verdict = json.loads(plaudit("predict", "--json", "A wonderful film", cwd=here).stdout)
+    assert verdict["label"] == "positive"
+    assert verdict["bias"] + sum(word["contribution"] for word in verdict["words"]) == pytest.approx(verdict["score"])
+
+
+def test_predict_says_when_it_knows_no_word(here: Path) -> None:
+    done = plaudit("predict", "zzxx qqyy", cwd=here)
+    assert "No word of this text is known" in done.stderr
+    assert done.returncode == 0
+
+
+def test_predict_explains(here: Path) -> None:
+    assert "wonderful +" in plaudit("predict", "--explain", "A wonderful film", cwd=here).stdout
+
+
+def test_bytes_that_are_not_utf8_are_named_with_their_line(here: Path) -> None:
+    done = plaudit("predict", cwd=here, stdin=b"fine\n\xff\xfe\n")
+    assert done.returncode == 2
+    assert "standard input:2: not UTF-8" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["predict", "x", "--bundle", "nowhere"], "there is no bundle"),
+        (["predict", "x", "--file", "y"], "give texts or --file, not both"),
+        (["predict", "--file", "nowhere.txt"], "there is no such file"),
+        (["train", "nowhere.csv"], "there is no such file"),
+        (["train", "sample", "--epochs", "0"], "epochs lies between 1"),
+        (["train", "sample", "--epochs", "many"], "is not a valid integer"),
+        (["trian"], "No such command"),
+        (["evaluate", "sample", "--endpoint", "http://127.0.0.1:9", "--bundle", "b"], "give --endpoint alone"),
+        (["evaluate", "sample", "--endpoint", "ftp://x"], "is not an address"),
+        (["serve", "nowhere"], "there is no bundle"),
+        (["up", "sample", "--recipe", "none"], "'none' is not one of"),
+    ],
+)
+def test_a_mistake_gets_one_sentence_and_exit_2(arguments: list[str], sentence: str, here: Path) -> None:
+    done = plaudit(*arguments, cwd=here)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_without_a_bundle_the_next_command_is_named(tmp_path: Path) -> None:
+    done = plaudit("predict", "x", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "plaudit up" in done.stderr
+
+
+def test_an_endpoint_that_is_away_is_our_failure_with_the_next_command(here: Path) -> None:
+    done = plaudit("evaluate", "sample", "--endpoint", "http://127.0.0.1:9", cwd=here)
+    assert done.returncode == 1
+    assert "plaudit serve" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_prepare_train_evaluate_on_a_table_of_ones_own(tmp_path: Path) -> None:
+    table = write_reviews(tmp_path / "mine.csv")
+    columns = ["--text-column", "words", "--label-column", "stars"]
+    prepared = plaudit("prepare", table, "--out", "ready", "--json", "--export", "csv", *columns, cwd=tmp_path)
+    assert json.loads(prepared.stdout)["labels"] == ["five", "one"]
+    assert len((tmp_path / "ready" / "train.csv").read_text().splitlines()) == 48
+    trained = plaudit("train", "ready", "--out", "made", "--epochs", "4", "--hidden_dim", "16", "--json", cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    assert json.loads(trained.stdout)["recipe"]["hidden_dim"] == 16
+    evaluated = plaudit("evaluate", table, "--bundle", "made", "--html", "r.html", "--json", "--save", *columns, cwd=tmp_path)
+    metrics = json.loads(evaluated.stdout)
+    assert metrics["reviews"] == 12
+    assert Bundle.load(tmp_path / "made").card.metrics["test"]["accuracy"] == metrics["accuracy"]
+    assert "<svg" in (tmp_path / "r.html").read_text()
+
+
+def test_prepared_reviews_are_not_read_another_way(tmp_path: Path) -> None:
+    plaudit("prepare", "sample", "--out", "ready", cwd=tmp_path)
+    done = plaudit("train", "ready", "--max-words", "7", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "prepare them again with --max-words" in done.stderr
+
+
+def test_bad_reviews_are_named_before_anything_is_written(tmp_path: Path) -> None:
+    table = write_reviews(tmp_path / "mine.csv")
+    with table.open("a") as file:
+        file.write("one,\n")
+    columns = ["--text-column", "words", "--label-column", "stars"]
+    for step in ("prepare", "train", "up"):
+        done = plaudit(step, table, *columns, cwd=tmp_path)
+        assert done.returncode == 2
+        assert "mine.csv:62: the column 'words' is empty" in done.stderr
+    assert list(tmp_path.iterdir()) == [table]
+
+
+def test_a_third_label_is_named_with_its_line(tmp_path: Path) -> None:
+    table = write_reviews(tmp_path / "mine.csv")
+    with table.open("a") as file:
+        file.write("three,So so\n")
+    done = plaudit("train", table, "--text-column", "words", "--label-column", "stars", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "mine.csv:62: a third label, 'three'" in done.stderr
+
+
+def test_doctor_tells_what_is_there(here: Path) -> None:
+    found = json.loads(plaudit("doctor", "--json", cwd=here).stdout)
+    assert found["installed"]["onnxruntime"]
+    assert found["bundles"][0]["sound"] is True
+    assert "is sound" in plaudit("doctor", cwd=here).stdout
+
+
+def test_doctor_finds_a_changed_byte(here: Path) -> None:
+    damaged = here / ".plaudit" / "sample-small" / "bundle" / "vocabulary.txt"
+    damaged.write_bytes(damaged.read_bytes() + b"x")
+    done = plaudit("doctor", cwd=here)
+    assert done.returncode == 2
+    assert "vocabulary.txt is not the file that was saved" in done.stdout
+
+
+def test_output_cut_short_by_its_reader_is_no_error(here: Path) -> None:
+    command = f"{sys.executable} -m plaudit predict | head -1"
+    texts = "A wonderful film\n" * 5000
+    done = subprocess.run(command, shell=True, cwd=here, input=texts, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("positive")
+    assert done.stderr == ""
+
+
+def test_importing_plaudit_is_light(tmp_path: Path) -> None:
+    code = "import plaudit, sys; print([m for m in ('torch', 'onnxruntime', 'numpy', 'fastapi') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ})
+    assert done.stdout.strip() == "[]"

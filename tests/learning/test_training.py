@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load as from_safetensors
+
+from plaudit.bundle.bundle import Bundle
+from plaudit.bundle.classifier import Classifier
+from plaudit.errors import UsageError
+from plaudit.learning.checkpoint import NAME
+from plaudit.learning.network import Network
+from plaudit.learning.recipes import Recipe
+from plaudit.learning.training import Interrupted, Training, Watch, bfloat16_pays
+from plaudit.text.encoding import Encoded
+from plaudit.text.prepared import Part, Prepared
+
+QUICK = Recipe.of("original", epochs=3, batch_size=64, hidden_dim=16, dropout=0.2, word_dropout=0.1)
+
+
+class Killed(BaseException):
+    """What a kill looks like from inside: nothing gets to clean up."""
+
+
+def weights(bundle: Bundle) -> dict[str, torch.Tensor]:
+    return from_safetensors(bundle.weights)
+
+
+def same(left: Bundle, right: Bundle) -> bool:
+    return all(torch.equal(value, weights(right)[name]) for name, value in weights(left).items())
+
+
+@pytest.fixture(scope="module")
+def unbroken(prepared: Prepared) -> Bundle:
+    return Training(prepared, QUICK, seed=3).run()
+
+
+def test_same_seed_same_weights_and_another_seed_others(prepared: Prepared, unbroken: Bundle) -> None:
+    assert same(unbroken, Training(prepared, QUICK, seed=3).run())
+    assert not same(unbroken, Training(prepared, QUICK, seed=4).run())
+
+
+@pytest.mark.parametrize("after", [1, 5, 18, 25, 40])
+def test_a_training_killed_at_any_moment_ends_the_same(
+    after: int, prepared: Prepared, unbroken: Bundle, tmp_path: Path
+) -> None:
+    batches = 0
+
+    def stop() -> bool:
+        nonlocal batches
+        batches += 1
+        if batches == after:
+            raise Killed
+        return False
+
+    with pytest.raises(Killed):
+        Training(prepared, QUICK, 3, tmp_path, Watch(stop=stop)).run()
+    resumed = Training(prepared, QUICK, 3, tmp_path).run()
+    assert same(unbroken, resumed)
+    assert [entry["loss"] for entry in resumed.card.training["history"]] == [
+        entry["loss"] for entry in unbroken.card.training["history"]
+    ]
+
+
+def test_a_training_that_is_asked_to_stop_goes_on_from_the_batch(
+    prepared: Prepared, unbroken: Bundle, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    asked = iter([False] * 6 + [True])
+    with pytest.raises(Interrupted, match="run the same command"):
+        Training(prepared, QUICK, 3, tmp_path, Watch(stop=lambda: next(asked))).run()
+    resumed = Training(prepared, QUICK, 3, tmp_path, Watch(say=lines.append)).run()
+    assert lines[0] == "going on after 0 of 3 epochs and 7 batches"
+    assert same(unbroken, resumed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_process_goes_on_and_ends_with_the_same_weights(number: signal.Signals, tmp_path: Path) -> None:
+    def command(out: str) -> list[str]:
+        settings = ["--epochs", "4", "--batch_size", "64", "--hidden-dim", "16", "--recipe", "original"]
+        return [sys.executable, "-m", "plaudit", "train", "sample", "--out", str(tmp_path / out), *settings]
+
+    whole = subprocess.run(command("whole"), capture_output=True, text=True, check=True)
+    running = subprocess.Popen(command("broken"), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    checkpoint = tmp_path / "broken.checkpoint" / NAME
+    while running.poll() is None and not checkpoint.exists():
+        time.sleep(0.005)
+    running.send_signal(number)
+    running.wait(30)
+    resumed = subprocess.run(command("broken"), capture_output=True, text=True, check=True)
+    if running.returncode:
+        assert "going on after" in resumed.stderr
+    assert "epoch  4/4" in whole.stderr
+    assert same(Bundle.load(tmp_path / "whole"), Bundle.load(tmp_path / "broken"))
+    assert not checkpoint.parent.exists()
+
+
+def test_a_checkpoint_of_another_training_is_not_taken(prepared: Prepared, tmp_path: Path, unbroken: Bundle) -> None:
+    with pytest.raises(Interrupted):
+        Training(prepared, QUICK, 99, tmp_path, Watch(stop=lambda: True)).run()
+    assert same(unbroken, Training(prepared, QUICK, 3, tmp_path).run())
+
+
+def test_a_damaged_checkpoint_is_not_taken(prepared: Prepared, tmp_path: Path, unbroken: Bundle) -> None:
+    (tmp_path / NAME).write_bytes(b"\x10\x00\x00\x00 not a checkpoint")
+    assert same(unbroken, Training(prepared, QUICK, 3, tmp_path).run())
+
+
+def test_a_handful_of_reviews_can_be_learnt_by_heart(prepared: Prepared) -> None:
+    few = Part(prepared.train.texts.take(np.arange(16)), prepared.train.labels[:16])
+    recipe = Recipe.of("original", epochs=60, batch_size=8, learning_rate=0.01, dropout=0.0)
+    bundle = Training(replace(prepared, train=few, validation=few), recipe).run()
+    assert bundle.card.metrics["validation"]["accuracy"] == 1.0
+
+
+def test_padding_changes_no_score(prepared: Prepared) -> None:
+    network = Network(QUICK, prepared.vocabulary.size).eval()
+    ids = torch.tensor([[5, 9, 7, 0, 0, 0, 0, 0]])
+    with torch.no_grad():
+        alone = network.final(ids[:, :3], torch.tensor([3]))
+        padded = network.final(ids, torch.tensor([3]))
+        every = network(ids)[:, 2]
+    assert torch.allclose(alone, padded, atol=1e-6)
+    assert torch.allclose(alone, every, atol=1e-6)
+
+
+def test_the_originals_network_has_its_parameters() -> None:
+    assert Network(Recipe.of("original"), 5000).parameters_count == 347_401
+
+
+def test_reviews_without_a_word_are_left_aside(prepared: Prepared) -> None:
+    empty = Encoded.of([[], *(prepared.train.texts[i] for i in range(1, 200))])
+    part = Part(empty, prepared.train.labels[:200])
+    bundle = Training(replace(prepared, train=part), QUICK).run()
+    assert np.isfinite(bundle.card.training["history"][-1]["loss"])
+
+
+def test_one_label_alone_cannot_be_trained_on(prepared: Prepared) -> None:
+    one = Part(prepared.train.texts, np.ones_like(prepared.train.labels))
+    with pytest.raises(UsageError, match="only one label"):
+        Training(replace(prepared, train=one), QUICK).run()
+
+
+def test_a_loss_that_is_no_number_stops_the_training(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plaudit.learning.training.log_loss", lambda scores, labels: float("nan"))
+    with pytest.raises(UsageError, match="smaller --learning-rate"):
+        Training(prepared, QUICK).run()
+
+
+def test_the_card_tells_how_the_bundle_was_made(unbroken: Bundle, prepared: Prepared) -> None:
+    card = unbroken.card
+    assert card.recipe["hidden_dim"] == 16
+    assert card.data["fingerprint"] == prepared.about.fingerprint
+    assert card.training["seed"] == 3
+    assert len(card.training["history"]) == 3
+    assert card.versions["torch"] == torch.__version__
+
+
+def test_two_layers_export_and_score(prepared: Prepared) -> None:
+    bundle = Training(prepared, Recipe.of("original", epochs=1, layers=2, hidden_dim=8)).run()
+    verdict = Classifier(bundle).verdict("A wonderful film with a moving story")
+    assert verdict.bias + sum(word.contribution for word in verdict.words) == pytest.approx(verdict.score, abs=1e-9)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_precision_is_what_was_asked_for(precision: str, prepared: Prepared) -> None:
+    bundle = Training(prepared, replace(QUICK, epochs=1, precision=precision)).run()
+    assert bundle.card.training["arithmetic"] == precision
+    assert bfloat16_pays(precision) == (precision == "bfloat16")
