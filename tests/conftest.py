@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+import warnings
 from pathlib import Path
 
 import pytest
-import uvicorn
-from starlette.types import ASGIApp
 
 from plaudit.bundle.bundle import Bundle
 from plaudit.bundle.classifier import Classifier
 from plaudit.learning.recipes import Recipe
 from plaudit.learning.training import Training
-from plaudit.text.download import cache_folder
 from plaudit.text.prepared import Prepared, prepare
 from plaudit.text.reviews import Reviews
 from plaudit.text.sources import read_reviews
 
-ARCHIVE = "aclImdb_v1.tar.gz"
+with warnings.catch_warnings():
+    # Starlette's test client warns when it is first imported that it would rather have httpx2 than httpx.
+    warnings.filterwarnings("ignore", "Using `httpx` with")
+    import starlette.testclient  # noqa: F401
 
 
 @pytest.fixture(scope="session")
@@ -59,35 +54,9 @@ def classifier(bundle: Bundle) -> Classifier:
 
 
 @pytest.fixture(scope="session")
-def live() -> Callable[..., AbstractContextManager[str]]:
-    """`with live(app) as address`: the application on a real server and a real port, in a thread."""
-    return _live
-
-
-@contextmanager
-def _live(app: ASGIApp, port: int = 0) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", port)) as place:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="on"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [place]})
-        thread.start()
-        try:
-            while not server.started:
-                assert thread.is_alive(), "the server did not start"
-                time.sleep(0.005)
-            hosted = getattr(getattr(app, "state", None), "hosted", None)
-            while hosted and hosted.loading:
-                time.sleep(0.005)
-            yield f"http://127.0.0.1:{place.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
-
-
-@pytest.fixture(scope="session")
 def imdb_archive() -> Path:
-    """The IMDb archive: named by PLAUDIT_IMDB, else beside the project, else in the cache; skips where there is none."""
-    beside = Path(__file__).parents[2] / "shared" / "data" / ARCHIVE
-    for path in (Path(os.environ.get("PLAUDIT_IMDB", "")), beside, cache_folder() / ARCHIVE):
-        if path.is_file():
-            return path
-    pytest.skip("no IMDb archive: name it with PLAUDIT_IMDB")
+    """The IMDb archive; skips where there is none."""
+    path = find()
+    if path is None:
+        pytest.skip("no IMDb archive: name it with PLAUDIT_IMDB")
+    return path

@@ -1,0 +1,33 @@
+"""`python -m benchmarks [NAME …]`: every benchmark, or those that are named."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from benchmarks.archive import find
+
+NAMES = {
+    "words": "words identical to the oracle's on 100,000 texts, 4 minutes",
+    "training": "an epoch against the original's loop, 10 minutes",
+    "accuracy": "three seeds on IMDb, and the endpoint against the process, 30 minutes",
+}
+
+
+def main(chosen: list[str]) -> int:
+    unknown = [name for name in chosen if name not in NAMES]
+    if unknown or "--help" in chosen:
+        print("benchmarks:", *(f"  {name:<9} {what}" for name, what in NAMES.items()), sep="\n")
+        return 2
+    archive = find()
+    if archive is None:
+        print("the benchmarks need the IMDb archive: plaudit up imdb downloads it, or name it with PLAUDIT_IMDB")
+        return 2
+    for name in chosen or NAMES:
+        print(f"== {name}", flush=True)
+        importlib.import_module(f"benchmarks.{name}").run(archive)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

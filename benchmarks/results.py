@@ -1,0 +1,47 @@
+"""What a benchmark found, on disk: figures, and the machine and versions they were measured with."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent / "results"
+PARTS = ("torch", "onnxruntime", "numpy", "beautifulsoup4", "nltk", "starlette", "uvicorn")
+
+
+def processor() -> str:
+    """The processor's name, and how many cores may be used."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        name = platform.processor() or platform.machine()
+    return f"{name}, {len(os.sched_getaffinity(0))} cores"
+
+
+def save(name: str, figures: dict[str, Any]) -> None:
+    """Writes results/NAME.json and prints it."""
+    found = {
+        "benchmark": name,
+        "command": f"make bench ONLY={name}",
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "machine": processor(),
+        "versions": {"python": platform.python_version(), **{part: version(part) for part in PARTS}},
+        **figures,
+    }
+    FOLDER.mkdir(exist_ok=True)
+    text = json.dumps(found, indent=2, ensure_ascii=False)
+    (FOLDER / f"{name}.json").write_text(text + "\n", "utf-8")
+    print(text)
+
+
+def load(name: str) -> dict[str, Any] | None:
+    """What `save` wrote last; None where the benchmark was never run."""
+    path = FOLDER / f"{name}.json"
+    found: dict[str, Any] | None = json.loads(path.read_text("utf-8")) if path.exists() else None
+    return found
