@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 NEEDS  := pyproject.toml constraints.txt
 
-.PHONY: up test check bench clean help
+.PHONY: up test check bench docs clean help
 
 help:  ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -41,6 +41,9 @@ $(VENV)/.test: $(NEEDS) | $(VENV)/bin/python
 	@echo "setting up what the tests need: once, a few minutes"
 	@$(PIP) --editable '.[train,test]'
 	@touch $(VENV)/.up $@
+
+docs: $(VENV)/.test  ## what the docs take from the product: tables, commands
+	@$(BIN)/python -m docs.generate
 
 clean:  ## remove the environment and everything that was made here
 	rm -rf $(VENV) .plaudit .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

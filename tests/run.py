@@ -12,8 +12,8 @@ from tests.browser import chromium
 
 ROOT = Path(__file__).parents[1]
 CHECKS = {
-    "style": ["ruff", "check", "--quiet", "src", "tests", "benchmarks"],
-    "format": ["ruff", "format", "--quiet", "--check", "src", "tests", "benchmarks"],
+    "style": ["ruff", "check", "--quiet", "src", "tests", "benchmarks", "docs"],
+    "format": ["ruff", "format", "--quiet", "--check", "src", "tests", "benchmarks", "docs"],
     "types": ["mypy", "--no-error-summary"],
     "imports": ["lint-imports", "--no-cache"],
 }

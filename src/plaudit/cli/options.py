@@ -57,14 +57,23 @@ def recipe_options(command: F) -> F:
         about = setting.metadata
         kind: Any = click.Choice(about["choices"]) if about["choices"] else type(setting.default)
         flag = "--" + setting.name.replace("_", "-")
-        command = click.option(flag, setting.name, type=kind, help=about["help"][0].upper() + about["help"][1:] + ".")(
-            command
-        )
+        help = f"{about['help'][0].upper()}{about['help'][1:]}.  [{_defaults(setting.name)}]"
+        command = click.option(flag, setting.name, type=kind, help=help)(command)
     recipe_help = "; ".join(f"{recipe.name}: {recipe.about}" for recipe in RECIPES.values())
     recipe = click.option(
         "--recipe", type=click.Choice(list(RECIPES)), help=f"Default: by the number of reviews. {recipe_help}."
     )
     return recipe(command)
+
+
+def _defaults(setting: str) -> str:
+    """What each recipe takes where the flag is not given."""
+    from plaudit.learning.recipes import RECIPES
+
+    values = {recipe.name: getattr(recipe, setting) for recipe in RECIPES.values()}
+    if len(set(values.values())) == 1:
+        return f"default: {next(iter(values.values()))}"
+    return ", ".join(f"{name}: {value}" for name, value in values.items())
 
 
 def recipe_settings(options: dict[str, Any]) -> dict[str, Any]:

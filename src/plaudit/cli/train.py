@@ -52,7 +52,7 @@ def command(reviews: str, out: Path, seed: int, as_json: bool, recipe: str | Non
     if as_json:
         give_json(bundle.card.to_json())
     else:
-        say(f"bundle in {out}; next: plaudit evaluate {reviews} --bundle {out}")
+        say(f"bundle in {out}; next: plaudit evaluate {data.about.origin} --bundle {out}")
 
 
 def train(data: Prepared, recipe: Recipe, seed: int, out: Path) -> Bundle:

@@ -1,0 +1,1 @@
+"""What the docs take from the product, and the picture of the page."""
