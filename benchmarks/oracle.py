@@ -63,7 +63,7 @@ def train_one_epoch(network: OriginalNetwork, rows: Tensor, labels: Tensor, batc
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     order = torch.randperm(len(rows))[: batches * 512 if batches else None]
     total, count = 0.0, 0
-    for chosen in order.split(512):
+    for chosen in torch.split(order, 512):
         optimizer.zero_grad()
         loss = nn.functional.binary_cross_entropy(network(rows[chosen]), labels[chosen])
         loss.backward()  # type: ignore[no-untyped-call]

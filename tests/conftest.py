@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import pytest
 
+from benchmarks.archive import find
 from plaudit.bundle.bundle import Bundle
 from plaudit.bundle.classifier import Classifier
 from plaudit.learning.recipes import Recipe
@@ -14,11 +14,6 @@ from plaudit.learning.training import Training
 from plaudit.text.prepared import Prepared, prepare
 from plaudit.text.reviews import Reviews
 from plaudit.text.sources import read_reviews
-
-with warnings.catch_warnings():
-    # Starlette's test client warns when it is first imported that it would rather have httpx2 than httpx.
-    warnings.filterwarnings("ignore", "Using `httpx` with")
-    import starlette.testclient  # noqa: F401
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from safetensors import safe_open
 
 from plaudit.bundle.bundle import Bundle
 from plaudit.bundle.classifier import Classifier, load
-from plaudit.errors import BundleError
+from plaudit.errors import BundleError, UsageError
 
 FILES = ("card.json", "vocabulary.txt", "weights.safetensors", "network.onnx", "manifest.json")
 CHECKED = FILES[:-1]
@@ -225,12 +225,21 @@ def test_a_file_with_the_right_digest_and_the_wrong_content_is_named(folder: Pat
 
 
 def test_saving_over_an_old_bundle_replaces_it(original_bundle: Bundle, folder: Path) -> None:
-    (folder / "stray.txt").write_text("from before")
     saved = replace(original_bundle, card=replace(original_bundle.card, name="the new one")).save(folder)
     assert saved.path == folder
     assert Bundle.load(folder).card.name == "the new one"
     assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_saving_replaces_nothing_that_is_not_a_bundle(original_bundle: Bundle, folder: Path) -> None:
+    (folder / "diary.txt").write_text("from before")
+    with pytest.raises(UsageError, match=r"holds diary\.txt"):
+        original_bundle.save(folder)
+    with pytest.raises(UsageError, match="is a file"):
+        original_bundle.save(folder / "diary.txt")
+    assert (folder / "diary.txt").read_text() == "from before"
+    assert Bundle.load(folder).card == original_bundle.card
 
 
 def test_saving_makes_the_folders_above(original_bundle: Bundle, tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_no_known_word_gives_the_prior_and_says_so(bundle: Bundle, text: str, pr
 
 
 def test_only_stop_words_give_the_prior(original: Classifier) -> None:
-    verdict = original.verdict("this is what it was, and the others are not")
+    verdict = original.verdict("this is what it was, and these were not")
     assert verdict.score == original.card.bias
     assert (verdict.words, verdict.words_read, verdict.words_total, verdict.notes) == ((), 0, 0, (UNKNOWN,))
 
@@ -143,7 +143,9 @@ def test_predict_proba_is_the_verdicts_scores(either: Classifier) -> None:
     shares = either.predict_proba(MIXED)
     assert shares.shape == (len(MIXED), 2)
     verdicts = either.verdicts(MIXED)
-    np.testing.assert_array_equal(shares, [[verdict.scores[label] for label in either.classes_] for verdict in verdicts])
+    np.testing.assert_array_equal(
+        shares, [[verdict.scores[label] for label in either.classes_] for verdict in verdicts]
+    )
     assert either.predict(MIXED) == [verdict.label for verdict in verdicts]
 
 

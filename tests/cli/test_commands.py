@@ -35,7 +35,9 @@ def write_reviews(path: Path, rows: int = 60) -> Path:
     lines = ["stars,words"]
     for index in range(rows):
         good = index % 2
-        lines.append(f"{'five' if good else 'one'},{'A lovely warm story' if good else 'A cold dull mess'} number {index}")
+        lines.append(
+            f"{'five' if good else 'one'},{'A lovely warm story' if good else 'A cold dull mess'} number {index}"
+        )
     path.write_text("\n".join(lines) + "\n")
     return path
 
@@ -143,7 +145,9 @@ def test_prepare_train_evaluate_on_a_table_of_ones_own(tmp_path: Path) -> None:
     trained = plaudit("train", "ready", "--out", "made", "--epochs", "4", "--hidden_dim", "16", "--json", cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
     assert json.loads(trained.stdout)["recipe"]["hidden_dim"] == 16
-    evaluated = plaudit("evaluate", table, "--bundle", "made", "--html", "r.html", "--json", "--save", *columns, cwd=tmp_path)
+    evaluated = plaudit(
+        "evaluate", table, "--bundle", "made", "--html", "r.html", "--json", "--save", *columns, cwd=tmp_path
+    )
     metrics = json.loads(evaluated.stdout)
     assert metrics["reviews"] == 12
     assert Bundle.load(tmp_path / "made").card.metrics["test"]["accuracy"] == metrics["accuracy"]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from plaudit.bundle.card import Card
-from plaudit.errors import BundleError
+from plaudit.errors import BundleError, UsageError
 from plaudit.text.vocabulary import Vocabulary
 from plaudit.version import __version__
 
@@ -39,7 +39,11 @@ class Bundle:
     path: Path | None = None
 
     def save(self, path: Path) -> Bundle:
-        """Writes the folder beside ``path`` and then puts it there, so that a stop leaves the old one or the new."""
+        """Writes the folder beside ``path`` and then puts it there, so that a stop leaves the old one or the new.
+
+        Raises UsageError where ``path`` holds anything but a bundle: nothing of anybody else's is replaced.
+        """
+        path = free_for_a_bundle(path)
         fresh = path.with_name(path.name + ".new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
@@ -75,6 +79,19 @@ class Bundle:
         except ValueError as error:
             raise BundleError(f"{folder / VOCABULARY}: {error}") from None
         return cls(card, vocabulary, content[WEIGHTS], content[NETWORK], folder)
+
+
+def free_for_a_bundle(path: Path) -> Path:
+    """``path`` as an absolute one, if a bundle may be written there. Raises UsageError where something else is."""
+    path = path.resolve()
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path} is a file: name a folder for the bundle")
+    strange = (
+        sorted(entry.name for entry in path.iterdir() if entry.name not in (*FILES, MANIFEST)) if path.exists() else []
+    )
+    if strange:
+        raise UsageError(f"{path} holds {strange[0]}, which is not a bundle's: name another folder")
+    return path
 
 
 def _verified(folder: Path) -> dict[str, bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -69,7 +68,7 @@ def command(
     found = read_reviews(reviews, columns, track)
     results = judge_remote(found, endpoint) if endpoint else judge(found, _there(loaded))
     if html:
-        write_results(results, loaded.card.to_json() if loaded else {}, html)
+        write_report(results, loaded.card.to_json() if loaded else {}, html)
         say(f"report: {html}")
     if save:
         sound = _there(loaded)
@@ -131,8 +130,7 @@ def _mistakes(
     )
 
 
-def write_results(results: Results, card: Mapping[str, Any], path: Path) -> None:
-    """The report as HTML, and the metrics as JSON beside it."""
+def write_report(results: Results, card: Mapping[str, Any], path: Path) -> None:
+    """The report as one HTML file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(html_report(results.metrics, card, results.name, results.mistakes), "utf-8", "xmlcharrefreplace")
-    path.with_suffix(".json").write_text(json.dumps(results.metrics.to_json(), indent=2) + "\n", "utf-8")

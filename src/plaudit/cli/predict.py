@@ -14,7 +14,7 @@ from plaudit.bundle.classifier import load
 from plaudit.bundle.verdict import Verdict
 from plaudit.cli import options as shared
 from plaudit.cli.home import chosen_bundle
-from plaudit.cli.terminal import give, say
+from plaudit.cli.terminal import give, say, track
 from plaudit.errors import ReviewsError, UsageError
 from plaudit.text.tables import READERS, read_lines, read_texts
 
@@ -45,6 +45,8 @@ def command(
         raise UsageError("give texts or --file, not both")
     classifier = load(chosen_bundle(bundle))
     incoming = iter(texts or _incoming(path, text_column))
+    if not sys.stdout.isatty():
+        incoming = iter(track(incoming, "judging"))
     noted = False
     while chunk := list(islice(incoming, 1 if _interactive(texts, path) else CHUNK)):
         for text, verdict in zip(chunk, classifier.verdicts(chunk, explain or as_json), strict=True):

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from plaudit.asgi import MAX_BYTES
-from plaudit.bundle.bundle import Bundle
 from plaudit.cli import options as shared
 from plaudit.cli.home import chosen_bundle
 from plaudit.cli.terminal import say
@@ -35,15 +34,13 @@ def command(bundle: Path | None, host: str, port: int, max_bytes: int) -> None:
     from plaudit.places.laptop import listen, run
     from plaudit.serving.endpoint import endpoint
 
-    path = chosen_bundle(bundle)
-    Bundle.load(path)
-    app = endpoint(path, max_bytes)
+    app = endpoint(chosen_bundle(bundle), max_bytes)
     server = listen(app, host, port)
 
     async def ready() -> None:
         while app.state.hosted.loading:
             await asyncio.sleep(0.01)
-        app.state.hosted.ready()
+        app.state.hosted.raise_failure()
         say(f"endpoint  {server.address}/invocations   answers; Ctrl-C stops it")
 
     run([server], ready)

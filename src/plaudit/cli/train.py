@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from plaudit.bundle.bundle import Bundle
+from plaudit.bundle.bundle import Bundle, free_for_a_bundle
 from plaudit.cli import options as shared
 from plaudit.cli.home import LEARNING_PARTS
 from plaudit.cli.terminal import give_json, say, track
@@ -38,6 +38,7 @@ from plaudit.text.sources import read_reviews
 @shared.recipe_options
 def command(reviews: str, out: Path, seed: int, as_json: bool, recipe: str | None, **options: Any) -> None:
     columns, settings = shared.columns_from(options), shared.recipe_settings(options)
+    free_for_a_bundle(out)
     if (Path(reviews) / "prepared.json").exists():
         data = Prepared.load(Path(reviews))
         chosen = _as_prepared(data, recipe, settings)

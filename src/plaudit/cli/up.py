@@ -13,8 +13,8 @@ from typing import Any
 import click
 
 from plaudit.bundle.bundle import Bundle
-from plaudit.cli.evaluate import judge, write_results
-from plaudit.cli.home import work_folder
+from plaudit.cli.evaluate import judge, write_report
+from plaudit.cli.home import home, work_folder
 from plaudit.cli.options import (
     REVIEWS_HELP,
     column_options,
@@ -25,7 +25,7 @@ from plaudit.cli.options import (
 )
 from plaudit.cli.terminal import say, track
 from plaudit.cli.train import train
-from plaudit.cli.web import serve_road
+from plaudit.cli.web import check_free, serve_road
 from plaudit.errors import PlauditError, UsageError
 from plaudit.learning.recipes import Recipe, fitting
 from plaudit.text.prepared import Prepared, prepare
@@ -88,6 +88,8 @@ class Walk:
 @recipe_options
 def command(reviews: str, host: str, port: int, seed: int, no_serve: bool, recipe: str | None, **options: Any) -> None:
     walk = Walk(reviews, columns_from(options), recipe, recipe_settings(options), seed)
+    if not no_serve:
+        check_free(host, port)
     bundle = along(walk)
     if not no_serve:
         serve_road(bundle, host, port)
@@ -107,13 +109,13 @@ def along(walk: Walk) -> Bundle:
 def _tell_reviews(walk: Walk) -> None:
     if not walk.recipe_name:
         # The recipe depends on the number of reviews: remembered by the source's state, to skip reading.
-        remembered = _Record(work_folder(walk.source, "source") / "steps.json")
-        found = remembered.unchanged("recipe", walk.state)
+        remembered = _Record(home() / "recipes.json")
+        found = remembered.unchanged(walk.source, walk.state)
         if found:
             walk.recipe_name = found
         else:
             walk.recipe_name = fitting(len(walk.reviews.train))
-            remembered.done("recipe", walk.state, walk.recipe_name)
+            remembered.done(walk.source, walk.state, walk.recipe_name)
     if "reviews" not in walk.__dict__:
         walk.step("reviews", "nothing changed, skipped")
     else:
@@ -169,7 +171,7 @@ def _evaluate(walk: Walk, record: _Record, needs: str, bundle: Bundle) -> Bundle
         )
         return bundle
     results = judge(walk.reviews, bundle)
-    write_results(results, bundle.card.to_json(), report)
+    write_report(results, bundle.card.to_json(), report)
     card = bundle.card.with_metrics("test", results.metrics.summary())
     bundle = replace(bundle, card=card).save(walk.folder / "bundle")
     record.done("evaluate", needs)

@@ -49,6 +49,13 @@ def command(bundle: Path | None, endpoint: str | None, host: str, port: int) -> 
     run([server], ready)
 
 
+def check_free(host: str, port: int) -> None:
+    """Raises UsageError where the page could not be served, before a long road is walked."""
+    from plaudit.places.laptop import listen
+
+    listen(lambda scope, receive, send: asyncio.sleep(0), host, port).socket.close()
+
+
 def serve_road(bundle: Bundle, host: str, port: int) -> None:
     """The road's last stretch: the bundle behind an endpoint, and the page in front of it, until Ctrl-C."""
     from plaudit.places.laptop import listen, listen_near, run
@@ -62,7 +69,7 @@ def serve_road(bundle: Bundle, host: str, port: int) -> None:
     async def ready() -> None:
         while behind.state.hosted.loading:
             await asyncio.sleep(0.01)
-        behind.state.hosted.ready()
+        behind.state.hosted.raise_failure()
         say(f"endpoint  {inner.address}/invocations")
         say(f"page      {page.address}   Ctrl-C stops it")
 

@@ -151,9 +151,11 @@ class Training:
         )
         state.epoch, state.batch, state.loss, state.seconds = epoch + 1, 0, 0.0, 0.0
         self._checkpoint()
+        left = (self.recipe.epochs - epoch - 1) * state.history[-1]["seconds"]
         self.watch.say(
             f"epoch {epoch + 1:>2}/{self.recipe.epochs}  loss {training_loss:.4f}"
             f"  validation loss {loss:.4f}  accuracy {accuracy:.4f}  {state.history[-1]['seconds']:.1f} s"
+            + (f", about {_duration(left)} left" if left >= 2 else "")
         )
 
     def _score(self, part: Part) -> NDArray[np.float64]:
@@ -219,6 +221,10 @@ class Training:
         )
         weights = {name: value.contiguous() for name, value in self._best.items()}
         return Bundle(card, self.data.vocabulary, to_safetensors(weights), export(self._network))
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def _usable(data: Prepared) -> None:

@@ -38,7 +38,7 @@ class Hosted:
     max_bytes: int = MAX_BYTES
     max_waiting: int = MAX_WAITING
     model: Classifier | None = None
-    failure: str = "the model is still loading"
+    failure: PlauditError | None = None
     loading: bool = True
     waiting: int = 0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -49,7 +49,7 @@ class Hosted:
             model = await run_in_threadpool(self.load)
             await run_in_threadpool(model.verdict, "a first review")
         except PlauditError as error:
-            self.failure = str(error)
+            self.failure = error
             log.error("no model: %s", error)
         else:
             self.model = model
@@ -58,8 +58,13 @@ class Hosted:
 
     def ready(self) -> Classifier:
         if self.model is None:
-            raise NotReady(f"no model is loaded: {self.failure}")
+            raise NotReady(f"no model is loaded: {self.failure or 'it is still on its way'}")
         return self.model
+
+    def raise_failure(self) -> None:
+        """Raises what kept the model from loading."""
+        if self.failure is not None:
+            raise self.failure
 
 
 def endpoint(source: Classifier | str | Path, max_bytes: int = MAX_BYTES, max_waiting: int = MAX_WAITING) -> Starlette:

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plaudit.text.encoding import Encoded, Encoder, pad
+from plaudit.text.vocabulary import INFREQUENT, NO_WORD, Vocabulary
+
+ROWS = [[2, 3, 4], [], [5], [6, 7]]
+rows_of_ids = st.lists(st.lists(st.integers(0, 2**31 - 1), max_size=8), max_size=8)
+
+
+def test_an_encoder_gives_the_ids_of_the_first_words() -> None:
+    encoder = Encoder(Vocabulary(("film", "good")), "original", max_words=3)
+    assert encoder.encode("A good film, unheard of: goods, films, good") == [3, 2, INFREQUENT]
+    assert encoder.encode("the of and <br />") == []
+    assert encoder.encode("") == []
+
+
+def test_the_cleaning_decides_what_a_word_is() -> None:
+    vocabulary = Vocabulary(("not", "good", "!"))
+    assert Encoder(vocabulary, "modern", 500).encode("Not good!") == [2, 3, 4]
+    assert Encoder(vocabulary, "original", 500).encode("Not good!") == [3]
+
+
+def test_encoded_texts_come_back_row_by_row() -> None:
+    encoded = Encoded.of(ROWS)
+    assert len(encoded) == 4
+    assert [encoded[index].tolist() for index in range(4)] == ROWS
+    assert encoded.lengths.tolist() == [3, 0, 1, 2]
+    assert encoded.ids.dtype == np.int32
+    assert encoded.offsets.dtype == np.int64
+
+
+def test_taking_follows_the_given_order_and_may_repeat() -> None:
+    taken = Encoded.of(ROWS).take([3, 0, 3, 1])
+    assert [taken[index].tolist() for index in range(len(taken))] == [[6, 7], [2, 3, 4], [6, 7], []]
+    assert len(Encoded.of(ROWS).take(np.array([], dtype=np.int64))) == 0
+
+
+def test_no_text_at_all_is_encoded_too() -> None:
+    encoded = Encoded.of([])
+    assert len(encoded) == 0
+    assert encoded.lengths.tolist() == []
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(rows_of_ids)
+def test_encoding_and_padding_lose_nothing(rows: list[list[int]]) -> None:
+    encoded = Encoded.of(iter(rows))
+    assert [encoded[index].tolist() for index in range(len(encoded))] == rows
+    block = pad([encoded[index] for index in range(len(encoded))])
+    assert block.shape == (len(rows), max([1, *map(len, rows)]))
+    for row, padded in zip(rows, block.tolist(), strict=True):
+        assert padded == row + [NO_WORD] * (len(padded) - len(row))
+
+
+def test_padding_fills_up_to_a_width() -> None:
+    assert pad([[2, 3], []], width=4).tolist() == [[2, 3, 0, 0], [0, 0, 0, 0]]
+    assert pad([[2]], width=1).dtype == np.int64
+
+
+def test_padding_no_words_still_has_a_column() -> None:
+    assert pad([[], []]).tolist() == [[0], [0]]
+    assert pad([]).shape == (0, 1)
+
+
+def test_a_row_wider_than_the_block_is_refused() -> None:
+    with pytest.raises(ValueError, match="broadcast"):
+        pad([[2, 3, 4]], width=2)
