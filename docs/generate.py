@@ -33,7 +33,7 @@ def _accuracy(found: dict[str, Any]) -> str:
     mean, spread = found["mean"], found["standard_deviation"]
     seeds = len(found["seeds"])
     return (
-        f"| accuracy on IMDb's 25,000 test reviews, the same network of 347,401 parameters, 10 epochs"
+        "| accuracy on IMDb's 25,000 test reviews, the same network of 347,401 parameters, 10 epochs"
         f" | 0.8372 | **{mean:.4f}** ± {spread:.4f} ({seeds} seeds) |"
     )
 

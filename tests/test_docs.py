@@ -50,8 +50,10 @@ def test_blocks_run(page: Path, tmp_path: Path, request: pytest.FixtureRequest) 
     for server, language, text in blocks(page):
         if server:
             address, endpoint = request.getfixturevalue("served")
-            text = text.replace("http://127.0.0.1:8000", address).replace("http://127.0.0.1:8080", endpoint)
-        run(language, text, tmp_path)
+            text_there = text.replace("http://127.0.0.1:8000", address).replace("http://127.0.0.1:8080", endpoint)
+            run(language, text_there, tmp_path)
+        else:
+            run(language, text, tmp_path)
 
 
 def test_what_is_generated_is_up_to_date() -> None:

@@ -2,7 +2,7 @@
 
 card.json             what it is and how good it is
 vocabulary.txt        one word a line; the line's number, from 0, is the id
-weights.safetensors   the network's weights, for training on
+weights.safetensors   the network's weights as torch names them
 network.onnx          the same network, for scoring
 manifest.json         size and sha256 of every file; written last, so its presence means complete
 """
@@ -44,6 +44,7 @@ class Bundle:
         Raises UsageError where ``path`` holds anything but a bundle: nothing of anybody else's is replaced.
         """
         path = free_for_a_bundle(path)
+        _recover(path)
         fresh = path.with_name(path.name + ".new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
@@ -53,7 +54,7 @@ class Bundle:
         (fresh / NETWORK).write_bytes(self.network)
         _write_manifest(fresh)
         if path.exists():
-            old = path.with_name(path.name + ".old")
+            old = _set_aside(path)
             shutil.rmtree(old, ignore_errors=True)
             path.rename(old)
             fresh.rename(path)
@@ -69,16 +70,27 @@ class Bundle:
         What is used is what was checked: every file is read once.
         """
         folder = Path(path)
+        _recover(folder)
         content = _verified(folder)
         try:
             card = Card.from_json(json.loads(content[CARD]))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BundleError(f"{folder / CARD} is not a card: {error}") from None
         try:
             vocabulary = Vocabulary.parse(content[VOCABULARY].decode("utf-8"))
         except ValueError as error:
             raise BundleError(f"{folder / VOCABULARY}: {error}") from None
         return cls(card, vocabulary, content[WEIGHTS], content[NETWORK], folder)
+
+
+def _set_aside(path: Path) -> Path:
+    return path.with_name(path.name + ".old")
+
+
+def _recover(path: Path) -> None:
+    """Puts the old bundle back where a stop came between setting it aside and putting the new one there."""
+    if path.name and not path.exists() and (_set_aside(path) / MANIFEST).exists():
+        _set_aside(path).rename(path)
 
 
 def free_for_a_bundle(path: Path) -> Path:
@@ -119,7 +131,7 @@ def _manifest(folder: Path) -> Mapping[str, Any]:
         wanted, made_by, entries = int(manifest["format"]), str(manifest["plaudit"]), manifest["files"]
     except OSError:
         raise BundleError(f"{folder} has no {MANIFEST}: it is not a bundle, or it was never finished") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise BundleError(f"{folder / MANIFEST} is not a manifest: copy the bundle again") from None
     if wanted > FORMAT:
         raise BundleError(

@@ -63,5 +63,5 @@ class Card:
                 temperature=float(found["temperature"]),
                 **{part: dict(found[part]) for part in ("recipe", "data", "metrics", "training", "versions")},
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, OverflowError) as error:
             raise ValueError(f"a field is missing or of the wrong kind ({error})") from None

@@ -48,6 +48,7 @@ class Results:
 @click.argument("reviews")
 @click.option("--bundle", type=shared.folder, help="Default: the newest that plaudit up made.")
 @click.option("--endpoint", metavar="URL", help="Send the raw reviews to this endpoint instead.")
+@click.option("--all", "everything", is_flag=True, help="Score every review of a file that was not trained on.")
 @click.option("--html", type=shared.file, help="Write the report, with pictures, to this file.")
 @click.option("--save", is_flag=True, help="Write the figures on the bundle's card.")
 @click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON.")
@@ -56,6 +57,7 @@ def command(
     reviews: str,
     bundle: Path | None,
     endpoint: str | None,
+    everything: bool,
     html: Path | None,
     save: bool,
     as_json: bool,
@@ -66,6 +68,9 @@ def command(
         raise UsageError("an endpoint has no card here: give --endpoint alone, or --bundle")
     loaded = None if endpoint else Bundle.load(chosen_bundle(bundle))
     found = read_reviews(reviews, columns, track)
+    if everything:
+        found = replace(found, train=[], test=[*found.train, *found.test])
+    say(f"{found.name}: {len(found.test):,} reviews")
     results = judge_remote(found, endpoint) if endpoint else judge(found, _there(loaded))
     if html:
         write_report(results, loaded.card.to_json() if loaded else {}, html)

@@ -79,7 +79,7 @@ def _as_prepared(data: Prepared, name: str | None, settings: dict[str, Any]) -> 
         if settings.get(setting, value) != value:
             flag = setting.replace("_", "-")
             raise UsageError(f"the reviews were prepared with {setting} {value}: prepare them again with --{flag}")
-    return Recipe.of(name or fitting(data.about.train), **{**settings, **reading})
+    return Recipe.of(name or fitting(data.about.reviews), **{**settings, **reading})
 
 
 @contextmanager

@@ -82,7 +82,7 @@ class Walk:
 @click.argument("reviews", default=SAMPLE)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, help="Port of the page and the public API.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the training.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1), help="Seed of all chance.")
 @click.option("--no-serve", is_flag=True, help="Stop before the page: leave the bundle and the report.")
 @column_options
 @recipe_options

@@ -1,6 +1,6 @@
 """A trained network as ONNX, for scoring without torch. Knows the graph, and nothing of training.
 
-The graph is written out by hand: it is nine nodes, the same for every torch version, and it gives
+The graph is written out by hand: it is a few nodes, the same for every torch version, and it gives
 the score after every word, whatever the number of reviews and of words.
 """
 

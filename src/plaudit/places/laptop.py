@@ -32,10 +32,18 @@ class Server:
 def listen(app: ASGIApp, host: str, port: int, flag: str = "--port") -> Server:
     """Binds ``host:port``; port 0 takes any that is free. Raises UsageError where it is taken."""
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        bound = socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        reason = error.strerror or str(error)
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # asyncio turns Nagle's delay of 40 ms off only where the protocol is named.
+        bound = socket.socket(family, kind, socket.IPPROTO_TCP)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+            bound.listen(2048)
+        except (OSError, OverflowError):
+            bound.close()
+            raise
+    except (OSError, OverflowError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"cannot listen on {host}:{port} ({reason}): choose another with {flag}") from None
     return Server(app, bound)
 

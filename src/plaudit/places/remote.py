@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from plaudit.bundle.verdict import Verdict
 from plaudit.errors import EndpointError, UsageError
@@ -23,16 +23,26 @@ class RemoteClassifier:
     """
 
     def __init__(self, url: str, timeout: float = TIMEOUT) -> None:
-        parts = urlsplit(url if "//" in url else f"http://{url}")
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urlsplit(url if "//" in url else f"http://{url}")
+            sound = parts.scheme in ("http", "https") and bool(parts.hostname)
+            (parts.hostname or "").encode("idna")
+            self._port = parts.port
+        except ValueError:
+            sound = False
+        if not sound:
             raise UsageError(f"{url} is not an address: name the endpoint as http://127.0.0.1:8080")
-        path = parts.path.rstrip("/")
+        path = quote(parts.path.rstrip("/"), safe="/%")
         self._path = path if path.endswith("/invocations") else f"{path}/invocations"
-        self._scheme, self._place = parts.scheme, parts.netloc
+        self._secure, self._host, self._place = parts.scheme == "https", parts.hostname or "", parts.netloc
         self._timeout, self._own = timeout, threading.local()
 
     def verdict(self, text: str) -> Verdict:
-        found = self._ask({"text": text})
+        try:
+            found = self._ask(text.encode("utf-8"), "text/plain; charset=utf-8")
+        except UnicodeEncodeError:
+            # Half a surrogate pair has no UTF-8: only JSON's escapes carry it.
+            found = self._ask(json.dumps({"text": text}).encode(), "application/json")
         try:
             return Verdict.from_json(found)
         except (KeyError, TypeError, ValueError, AttributeError):
@@ -43,9 +53,8 @@ class RemoteClassifier:
         with ThreadPoolExecutor(workers) as pool:
             yield from pool.map(self.verdict, texts)
 
-    def _ask(self, question: dict[str, Any]) -> Any:
-        body = json.dumps(question).encode()
-        headers = {"content-type": "application/json", "accept": "application/json"}
+    def _ask(self, body: bytes, content_type: str) -> Any:
+        headers = {"content-type": content_type, "accept": "application/json"}
         for attempt in self._attempts():
             try:
                 connection = self._connection()
@@ -53,7 +62,7 @@ class RemoteClassifier:
                 answer = connection.getresponse()
                 content = answer.read()
             except (OSError, http.client.HTTPException) as error:
-                self._own.connection = None
+                self._close()
                 if attempt == "last":
                     reason = str(error) or type(error).__name__
                     raise EndpointError(
@@ -70,9 +79,15 @@ class RemoteClassifier:
     def _connection(self) -> http.client.HTTPConnection:
         connection: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
         if connection is None:
-            kind = http.client.HTTPSConnection if self._scheme == "https" else http.client.HTTPConnection
-            connection = self._own.connection = kind(self._place, timeout=self._timeout)
+            kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
+            connection = self._own.connection = kind(self._host, self._port, timeout=self._timeout)
         return connection
+
+    def _close(self) -> None:
+        connection: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
+        if connection is not None:
+            connection.close()
+        self._own.connection = None
 
 
 def _parsed(answer: http.client.HTTPResponse, content: bytes, place: str) -> Any:

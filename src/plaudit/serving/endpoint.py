@@ -51,6 +51,9 @@ class Hosted:
         except PlauditError as error:
             self.failure = error
             log.error("no model: %s", error)
+        except Exception:
+            self.failure = PlauditError("loading it failed; the endpoint's log says why")
+            log.exception("no model")
         else:
             self.model = model
         finally:

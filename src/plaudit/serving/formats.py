@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -71,25 +70,26 @@ def read_json(body: bytes) -> Request:
 
 def read_csv(body: bytes) -> Request:
     rows: list[list[float]] = []
-    for number, row in enumerate(csv.reader(io.StringIO(as_utf8(body))), 1):
-        try:
+    try:
+        for row in csv.reader(io.StringIO(as_utf8(body), newline=None)):
             rows.append([float(value) for value in row])
-        except ValueError:
-            raise Unprocessable(f"row {number} holds something that is not a number") from None
-        if len(rows[-1]) != len(rows[0]):
-            raise Unprocessable(f"row {number} has {len(rows[-1])} numbers where row 1 has {len(rows[0])}")
-    return Request(rows=np.array(rows, dtype=np.float64).reshape(len(rows), -1) if rows else np.zeros((0, 0)))
+            if len(rows[-1]) != len(rows[0]):
+                raise Unprocessable(f"row {len(rows)} has {len(rows[-1])} numbers where row 1 has {len(rows[0])}")
+    except (ValueError, csv.Error):
+        raise Unprocessable(f"row {len(rows) + 1} holds something that is not a number") from None
+    return Request(rows=np.array(rows, dtype=np.float64) if rows else np.zeros((0, 0)))
 
 
 def read_npy(body: bytes) -> Request:
     try:
-        found = np.load(io.BytesIO(body), allow_pickle=False)
-        rows = np.asarray(found, dtype=np.float64)
-    except (ValueError, TypeError, EOFError, OSError, MemoryError):
-        raise BadRequest("the body is not an array of numbers in NumPy's .npy format") from None
-    if rows.ndim not in (1, 2):
-        raise Unprocessable(f"the array has {rows.ndim} dimensions: rows of length and ids have 2")
-    return Request(rows=np.atleast_2d(rows))
+        found = np.lib.format.read_array(io.BytesIO(body), allow_pickle=False)
+    except Exception:  # a hostile header makes NumPy raise nearly anything
+        found = None
+    if found is None or found.dtype.kind not in "biuf":
+        raise BadRequest("the body is not an array of numbers in NumPy's .npy format")
+    if found.ndim not in (1, 2):
+        raise Unprocessable(f"the array has {found.ndim} dimensions: rows of length and ids have 2")
+    return Request(rows=np.atleast_2d(found).astype(np.float64))
 
 
 def encoded_rows(rows: np.ndarray[Any, np.dtype[np.float64]], max_words: int, vocab_size: int) -> list[list[int]]:
@@ -166,26 +166,35 @@ def media_type(header: str) -> str:
 
 
 def choose_writer(accept: str) -> str:
-    """The best type of ``WRITERS`` for an Accept header. Raises UnsupportedMedia where none will do."""
-    best, weight = "", 0.0
-    for part in (accept or "*/*").split(","):
-        kind, _, parameters = part.strip().partition(";")
-        quality = _quality(parameters)
-        fitting = [name for name in WRITERS if kind in ("*/*", name) or kind == name.split("/")[0] + "/*"]
-        if fitting and quality > weight:
-            best, weight = fitting[0], quality
+    """The best type of ``WRITERS`` for an Accept header, by RFC 9110. Raises UnsupportedMedia where none will do.
+
+    The most specific range that fits a type gives its quality; of equals, the one that is named first wins.
+    """
+    ranges = [_range(part) for part in (accept or "*/*").split(",")]
+    best, highest = "", (0.0, -len(ranges))
+    for name in WRITERS:
+        general = ("*/*", name.split("/")[0] + "/*", name)
+        fitting = [
+            (general.index(kind), -place, quality) for place, (kind, quality) in enumerate(ranges) if kind in general
+        ]
+        if fitting:
+            _, place, quality = max(fitting)
+            if quality > 0 and (quality, place) > highest:
+                best, highest = name, (quality, place)
     if not best:
         raise UnsupportedMedia(f"answers come as {', '.join(WRITERS)}, not as {accept}")
     return best
 
 
-def _quality(parameters: str) -> float:
-    for parameter in parameters.split(";"):
+def _range(part: str) -> tuple[str, float]:
+    """A media range of an Accept header with its quality."""
+    kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
+    for parameter in parameters:
         name, _, value = parameter.partition("=")
         if name.strip() == "q":
             try:
-                found = float(value)
+                quality = float(value)
             except ValueError:
-                return 0.0
-            return found if math.isfinite(found) else 0.0
-    return 1.0
+                return kind, 0.0
+            return kind, quality if 0 <= quality <= 1 else 0.0
+    return kind, 1.0

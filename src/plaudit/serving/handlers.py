@@ -25,9 +25,9 @@ def model_fn(model_dir: str | Path) -> Classifier:
     return load(model_dir)
 
 
-def input_fn(body: bytes | str, content_type: str) -> Request:
+def input_fn(body: bytes | str, content_type: str | None) -> Request:
     """What a request asks. Raises RequestError with the status that it gets: 400, 415 or 422."""
-    kind = media_type(content_type)
+    kind = media_type(content_type or "")
     if kind not in READERS:
         raise UnsupportedMedia(f"the content type is {kind or 'missing'}: send {', '.join(READERS)}")
     return READERS[kind](body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body)

@@ -1,1 +1,1 @@
-"""Text and labels: reviews, words, vocabulary, ids. Knows no network, no bundle and no HTTP."""
+"""Text and labels: reviews, words, vocabulary, ids. Knows no bundle and serves nothing."""

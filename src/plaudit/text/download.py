@@ -55,6 +55,9 @@ def _download(address: str, part: Path, size: int, track: Track) -> None:
     have = part.stat().st_size if part.exists() else 0
     if have == size:
         return
+    if have > size:
+        part.unlink()
+        have = 0
     request = urllib.request.Request(address, headers={"Range": f"bytes={have}-"} if have else {})
     with urllib.request.urlopen(request, timeout=30) as answer:
         resumed = have > 0 and answer.status == 206

@@ -5,6 +5,7 @@ Reviews are read straight from the archive: its 100,000 files are never unpacked
 
 from __future__ import annotations
 
+import gzip
 import re
 import tarfile
 import zlib
@@ -85,10 +86,14 @@ def _wanted(name: str) -> bool:
 
 def _from_archive(path: Path) -> Iterator[tuple[str, bytes]]:
     try:
-        with tarfile.open(path, "r|gz") as archive:
-            for member in archive:
-                file = archive.extractfile(member) if _wanted(member.name) else None
-                yield member.name, file.read() if file else b""
+        with gzip.open(path) as unzipped:
+            with tarfile.open(fileobj=unzipped, mode="r|") as archive:
+                for member in archive:
+                    file = archive.extractfile(member) if _wanted(member.name) else None
+                    yield member.name, file.read() if file else b""
+            # Only the end of the stream holds the checksum of it all.
+            while unzipped.read(1 << 20):
+                pass
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         what = f"the archive is broken or ends half-way ({error}): get it again"
         raise ReviewsError(what, path) from None

@@ -27,6 +27,7 @@ from plaudit.text.vocabulary import Vocabulary
 from plaudit.text.words import Cleaning, words
 
 SPLIT_SEED = 0
+FEWEST = 20
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Part:
 
     @classmethod
     def load(cls, path: Path) -> Part:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return cls(Encoded(file["ids"], file["offsets"]), file["labels"])
 
 
@@ -68,6 +69,12 @@ class Preparation:
     validation: int
     test: int
     duplicates: int
+    vocabulary: int
+
+    @property
+    def reviews(self) -> int:
+        """How many training reviews there were, with those held out for validation and those left out."""
+        return self.train + self.validation + self.duplicates
 
     @property
     def digest(self) -> str:
@@ -100,6 +107,8 @@ class Prepared:
             labels, reading = tuple(found["labels"]), Reading(**found["reading"])
             about = Preparation(**{**found, "labels": labels, "reading": reading})
             vocabulary = Vocabulary.load(folder / "vocabulary.txt")
+            if vocabulary.size != about.vocabulary:
+                raise ValueError(f"vocabulary.txt has {vocabulary.size} lines instead of {about.vocabulary}")
             train, validation = Part.load(folder / "train.npz"), Part.load(folder / "validation.npz")
         except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
             what = f"{folder}: no sound prepared reviews there ({error}): run plaudit prepare again"
@@ -121,12 +130,12 @@ def prepare(reviews: Reviews, reading: Reading, track: Track = quiet) -> Prepare
     vocabulary = Vocabulary.of(found, reading.vocab_size)
     left_out = set(reviews.duplicates)
     usable = [i for i in range(len(found)) if i not in left_out]
+    if len(usable) < FEWEST:
+        raise UsageError(f"{reviews.origin}: {len(usable)} reviews to train on, and at least {FEWEST} are needed")
     kept, held = split([reviews.train[i] for i in usable], reading.validation, SPLIT_SEED)
     validation = [usable[i] for i in held]
     held_keys = {text_key(reviews.train[i].text) for i in validation}
     train = [i for i in (usable[i] for i in kept) if text_key(reviews.train[i].text) not in held_keys]
-    if not validation or not train:
-        raise UsageError(f"{reviews.origin}: too few reviews to hold some out for validation: at least 20 are needed")
     labels = reviews.label_ids(reviews.train)
     about = Preparation(
         name=reviews.name,
@@ -138,6 +147,7 @@ def prepare(reviews: Reviews, reading: Reading, track: Track = quiet) -> Prepare
         validation=len(validation),
         test=len(reviews.test),
         duplicates=len(reviews.train) - len(train) - len(validation),
+        vocabulary=vocabulary.size,
     )
 
     def part(indices: Sequence[int]) -> Part:

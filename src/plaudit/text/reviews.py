@@ -81,7 +81,8 @@ def order_labels(found: Iterable[str], origin: str, positive: str | None = None)
 def split(reviews: Sequence[Review], share: float, seed: int) -> tuple[list[int], list[int]]:
     """The indices of ``reviews`` in two parts, the second with about ``share`` of them.
 
-    A group, and texts that are the same, stay on one side. Without groups each label gives its share.
+    A group stays on one side, and so do texts that are the same and have none. Without groups each label gives
+    its share, and at least one.
     """
     groups: dict[object, list[int]] = {}
     for index, review in enumerate(reviews):
@@ -93,10 +94,10 @@ def split(reviews: Sequence[Review], share: float, seed: int) -> tuple[list[int]
     random = np.random.default_rng(seed)
     held: list[int] = []
     for stratum in sorted(strata):
-        wanted = round(share * sum(len(members) for members in strata[stratum]))
+        wanted = max(1, round(share * sum(len(members) for members in strata[stratum])))
         taken = 0
         for at in random.permutation(len(strata[stratum])):
-            if taken >= wanted:
+            if taken >= wanted or len(strata[stratum]) == 1:
                 break
             held += strata[stratum][at]
             taken += len(strata[stratum][at])

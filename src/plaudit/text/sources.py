@@ -11,7 +11,7 @@ from plaudit.progress import Track, quiet
 from plaudit.text.download import fetch_imdb
 from plaudit.text.imdb import is_imdb_folder, read_imdb
 from plaudit.text.reviews import Reviews
-from plaudit.text.tables import Columns, read_table
+from plaudit.text.tables import READERS, Columns, read_table
 
 SAMPLE = "sample"
 IMDB = "imdb"
@@ -36,6 +36,11 @@ def read_reviews(source: str, columns: Columns | None = None, track: Track = qui
     """The reviews that ``source`` names: ``sample``, ``imdb``, or the path of a file or folder."""
     columns = columns or Columns()
     path = locate(source, track)
+    table = path is not None and path.suffix.lower() in READERS
+    if not table and columns != Columns():
+        raise UsageError(
+            f"{source} is not a table: --text-column, --label-column, --split-column, --positive do not fit"
+        )
     if path is None:
         with as_file(files("plaudit.text") / "sample.jsonl") as sample:
             found = read_table(sample, Columns(), "the bundled sample")

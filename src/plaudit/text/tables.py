@@ -39,8 +39,8 @@ def read_table(path: Path, columns: Columns, name: str | None = None, seed: int 
         label = _field(row, columns.label, "--label-column", path, line)
         halves[half].append(Review(text, label, line=line))
     train, test = halves["train"], halves["test"]
-    if not train:
-        raise ReviewsError("there is no review to train on", path)
+    if not train and not test:
+        raise ReviewsError("there is no review in it", path)
     labels = order_labels((r.label for r in (*train, *test)), str(path), columns.positive)
     if not test:
         kept, held = split(train, 0.2, seed)
@@ -65,6 +65,10 @@ def _field(row: Mapping[str, object], column: str, flag: str, path: Path, line: 
         have = ", ".join(str(name) for name in row if name is not None)
         raise ReviewsError(f"there is no column {column!r} among {have}: name it with {flag}", path, line)
     value = row[column]
+    if isinstance(value, bytes):
+        value = _decode(value, path, line)
+    if isinstance(value, (list, dict)):
+        raise ReviewsError(f"the column {column!r} holds a {type(value).__name__} instead of a text", path, line)
     text = "" if value is None else str(value)
     if not text.strip():
         raise ReviewsError(f"the column {column!r} is empty", path, line)
@@ -77,6 +81,13 @@ def _rows(path: Path) -> Iterator[Row]:
         known = ", ".join(READERS)
         raise ReviewsError(f"reviews come as {known}, a folder, or a .tar.gz archive", path)
     return reader(path)
+
+
+def _decode(value: bytes, path: Path, line: int) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ReviewsError(f"not UTF-8 at byte {error.start + 1} of the text", path, line) from None
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -139,6 +150,8 @@ def _parquet(path: Path) -> Iterator[Row]:
                 for row in batch.to_pylist():
                     number += 1
                     yield number, row
+    except UnicodeDecodeError:
+        raise ReviewsError("a text among the next rows is not UTF-8", path, number + 1) from None
     except (pyarrow.ArrowException, OSError) as error:
         first = str(error).splitlines()[0]
         raise ReviewsError(f"not Parquet, or it ends half-way ({first})", path) from None

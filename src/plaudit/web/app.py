@@ -80,13 +80,14 @@ class Failure(BaseModel):
 
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Failure, "description": why}
+    status: {"description": why, "content": {"application/json": {"schema": Failure.model_json_schema()}}}
     for status, why in {
         400: "not UTF-8, or not JSON",
         413: "the body is over the limit",
         415: "not JSON",
         422: "the JSON has no text",
         429: "too many requests are waiting; Retry-After says when to try again",
+        502: "the endpoint answered with something that is not a verdict",
         503: "no model is loaded, or the endpoint is away",
     }.items()
 }
@@ -149,7 +150,7 @@ def public_app(
     @app.post(
         "/",
         response_class=PlainTextResponse,
-        responses={status: REFUSALS[status] for status in (400, 413, 429, 503)},
+        responses={status: REFUSALS[status] for status in (400, 413, 429, 502, 503)},
         openapi_extra=TEXT_BODY,
         summary="Judge raw text with one number",
         tags=["reviews"],
@@ -168,7 +169,7 @@ def public_app(
             raise HTTPException(404, "this server was not told about its model")
         return {**about, "max_bytes": max_bytes, "version": __version__}
 
-    @app.get("/", include_in_schema=False)
+    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     async def page() -> Response:
         return _page("index.html")
 
