@@ -50,9 +50,10 @@ async def fail(request: Request, error: Exception) -> Response:
     return sentence(500, "the server failed on this request; its log says why")
 
 
-def sentence(status: int, message: str, retry_after: int | None = None) -> Response:
+def sentence(status: int, text: str, retry_after: int | None = None, **more: str) -> Response:
+    """``{"error": text}``, with ``more`` fields beside it."""
     headers = {"retry-after": str(retry_after)} if retry_after else {}
-    content = json.dumps({"error": message}, ensure_ascii=False).encode("utf-8", "backslashreplace")
+    content = json.dumps({"error": text, **more}, ensure_ascii=False).encode("utf-8", "backslashreplace")
     return Response(content, status, headers, media_type="application/json")
 
 

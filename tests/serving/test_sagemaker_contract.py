@@ -176,10 +176,18 @@ def test_awss_client_sends_encoded_rows(runtime: Any, original: Classifier) -> N
 
 
 @pytest.mark.parametrize(
-    ("body", "content_type", "status"),
-    [(b"{}", "application/json", 422), (b"\xff", "text/plain", 400), (b"x", "image/png", 415)],
+    ("body", "content_type", "status", "sentence"),
+    [
+        (b"{}", "application/json", 422, "the JSON has to be"),
+        (b"\xff", "text/plain", 400, "not UTF-8 at byte 1"),
+        (b"x", "image/png", 415, "the content type is image/png"),
+    ],
 )
-def test_awss_client_raises_its_own_error(runtime: Any, body: bytes, content_type: str, status: int) -> None:
+def test_awss_client_raises_its_own_error_with_our_sentence(
+    runtime: Any, body: bytes, content_type: str, status: int, sentence: str
+) -> None:
     with pytest.raises(ClientError) as caught:
         runtime.invoke_endpoint(EndpointName="plaudit", Body=body, ContentType=content_type)
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
+    assert caught.value.response["Error"]["Code"] == "ModelError"
+    assert sentence in str(caught.value)

@@ -20,9 +20,9 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
-from plaudit.asgi import FAILURES, MAX_BYTES, read_body
+from plaudit.asgi import FAILURES, MAX_BYTES, read_body, sentence
 from plaudit.bundle.classifier import Classifier
-from plaudit.errors import Busy, NotReady, PlauditError
+from plaudit.errors import Busy, NotReady, PlauditError, RequestError
 from plaudit.serving import handlers
 from plaudit.serving.formats import TEXT, choose_writer
 
@@ -109,11 +109,20 @@ def endpoint(source: Classifier | str | Path, max_bytes: int = MAX_BYTES, max_wa
         content_type = f"{kind}; charset=utf-8" if kind == TEXT else kind
         return Response(handlers.output_fn(answer, kind), headers={"content-type": content_type})
 
+    async def for_aws(request: HttpRequest) -> Response:
+        """The same, with a refusal's sentence where AWS's clients look for it too."""
+        try:
+            return await invocations(request)
+        except RequestError as error:
+            refused = sentence(error.status, str(error), error.retry_after, message=str(error))
+            refused.headers["x-amzn-errortype"] = "ModelError"
+            return refused
+
     app = Starlette(
         routes=[
             Route("/ping", ping, methods=["GET"]),
             Route("/invocations", invocations, methods=["POST"]),
-            Route("/endpoints/{name}/invocations", invocations, methods=["POST"]),
+            Route("/endpoints/{name}/invocations", for_aws, methods=["POST"]),
         ],
         lifespan=lifespan,
         exception_handlers=FAILURES,
