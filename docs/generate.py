@@ -51,8 +51,8 @@ def _training(found: dict[str, Any]) -> str:
 def _words(found: dict[str, Any]) -> str:
     return (
         f"| texts of IMDb's {found['texts']:,} whose words differ from BeautifulSoup + NLTK's | |"
-        f" **{found['texts_that_differ_from_the_oracle']}**, {found['times_as_fast_as_the_oracle_with_memory']:.1f} times"
-        " as fast as the same with remembered stems |"
+        f" **{found['texts_that_differ_from_the_oracle']}**,"
+        f" {found['times_as_fast_as_the_oracle_with_memory']:.1f} times as fast as the same with remembered stems |"
     )
 
 

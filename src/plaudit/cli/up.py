@@ -97,33 +97,30 @@ def command(reviews: str, host: str, port: int, seed: int, no_serve: bool, recip
 
 def along(walk: Walk) -> Bundle:
     """Reviews to an evaluated bundle; each step is made, or found unchanged."""
-    _tell_reviews(walk)
+    named = walk.recipe_name
+    # Which recipe fits depends on the number of reviews: remembered, so that they need not be read again.
+    remembered = _Record(home() / "recipes.json")
+    walk.recipe_name = named or remembered.unchanged(walk.source, walk.state)
     record = _Record(walk.folder / "steps.json")
+    _tell_reviews(walk)
     needs = _digest(walk.state, repr(walk.recipe.reading))
     data = _words(walk, record, needs)
+    if not named:
+        remembered.done(walk.source, walk.state, walk.recipe.name)
     needs = _digest(needs, json.dumps(walk.recipe.to_json()), str(walk.seed))
     bundle = _train(walk, record, needs, data)
     return _evaluate(walk, record, needs, bundle)
 
 
 def _tell_reviews(walk: Walk) -> None:
-    if not walk.recipe_name:
-        # The recipe depends on the number of reviews: remembered by the source's state, to skip reading.
-        remembered = _Record(home() / "recipes.json")
-        found = remembered.unchanged(walk.source, walk.state)
-        if found:
-            walk.recipe_name = found
-        else:
-            walk.recipe_name = fitting(len(walk.reviews.train))
-            remembered.done(walk.source, walk.state, walk.recipe_name)
     if "reviews" not in walk.__dict__:
         walk.step("reviews", "nothing changed, skipped")
-    else:
-        found_reviews = walk.reviews
-        line = f"{found_reviews.name}: {len(found_reviews.train):,} to train on, {len(found_reviews.test):,} held out"
-        if found_reviews.duplicates:
-            line += f"; {len(found_reviews.duplicates)} stand in both halves and are kept out of training"
-        walk.step("reviews", line)
+        return
+    found = walk.reviews
+    line = f"{found.name}: {len(found.train):,} to train on, {len(found.test):,} held out"
+    if found.duplicates:
+        line += f"; {len(found.duplicates)} stand in both halves and are kept out of training"
+    walk.step("reviews", line)
 
 
 def _words(walk: Walk, record: _Record, needs: str) -> Prepared:
@@ -163,21 +160,16 @@ def _train(walk: Walk, record: _Record, needs: str, data: Prepared) -> Bundle:
 
 def _evaluate(walk: Walk, record: _Record, needs: str, bundle: Bundle) -> Bundle:
     report = walk.folder / "report.html"
-    if record.unchanged("evaluate", needs) and report.exists() and "test" in bundle.card.metrics:
-        metrics = bundle.card.metrics["test"]
-        walk.step(
-            "evaluate",
-            f"nothing changed, skipped: accuracy {metrics['accuracy']:.4f} on {metrics['reviews']:,} held-out reviews",
-        )
-        return bundle
-    results = judge(walk.reviews, bundle)
-    write_report(results, bundle.card.to_json(), report)
-    card = bundle.card.with_metrics("test", results.metrics.summary())
-    bundle = replace(bundle, card=card).save(walk.folder / "bundle")
-    record.done("evaluate", needs)
-    walk.step(
-        "evaluate", f"accuracy {results.metrics.accuracy:.4f} on {results.metrics.reviews:,} held-out reviews; {report}"
-    )
+    unchanged = record.unchanged("evaluate", needs) and report.exists() and "test" in bundle.card.metrics
+    if not unchanged:
+        results = judge(walk.reviews, bundle)
+        write_report(results, bundle.card.to_json(), report)
+        card = bundle.card.with_metrics("test", results.metrics.summary())
+        bundle = replace(bundle, card=card).save(walk.folder / "bundle")
+        record.done("evaluate", needs)
+    metrics = bundle.card.metrics["test"]
+    line = f"accuracy {metrics['accuracy']:.4f} on {metrics['reviews']:,} held-out reviews; {report}"
+    walk.step("evaluate", f"nothing changed, skipped: {line}" if unchanged else line)
     return bundle
 
 
