@@ -148,9 +148,6 @@ def test_no_folder_says_how_to_make_one(tmp_path: Path) -> None:
     assert "there is no bundle" in refusal(tmp_path / "file")
 
 
-INFINITE = '{"format": Infinity, "plaudit": "1", "files": {}}'
-
-
 @pytest.mark.parametrize(
     "content",
     [
@@ -164,18 +161,8 @@ INFINITE = '{"format": Infinity, "plaudit": "1", "files": {}}'
         '{"format": NaN, "plaudit": "1", "files": {}}',
         '{"format": 1, "plaudit": "1"}',
         '{"format": 1, "plaudit": "1", "files": []}',
-        pytest.param(
-            INFINITE,
-            marks=pytest.mark.xfail(
-                strict=True, raises=OverflowError, reason="bundle._manifest: int(Infinity) is an OverflowError"
-            ),
-        ),
-        pytest.param(
-            "[" * 100_000,
-            marks=pytest.mark.xfail(
-                strict=True, raises=RecursionError, reason="bundle._manifest: JSON that is nested too deep"
-            ),
-        ),
+        '{"format": Infinity, "plaudit": "1", "files": {}}',
+        "[" * 100_000,
     ],
     ids=lambda content: content[:24],
 )
@@ -283,9 +270,6 @@ def test_a_first_save_that_is_stopped_leaves_no_bundle(
     refusal(tmp_path / "bundle.new")
 
 
-@pytest.mark.xfail(
-    strict=True, raises=BundleError, reason="Bundle.save: a stop between its two renames leaves no bundle at the path"
-)
 def test_a_stop_between_the_two_renames_leaves_one_of_the_two(
     original_bundle: Bundle, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -152,6 +153,46 @@ def test_prepare_train_evaluate_on_a_table_of_ones_own(tmp_path: Path) -> None:
     assert metrics["reviews"] == 12
     assert Bundle.load(tmp_path / "made").card.metrics["test"]["accuracy"] == metrics["accuracy"]
     assert "<svg" in (tmp_path / "r.html").read_text()
+
+
+@pytest.mark.parametrize("halves", ["", "test", "train test"])
+def test_evaluate_all_scores_every_row(halves: str, here: Path) -> None:
+    rows = [("A wonderful film", "positive"), ("Terrible, a waste of time", "negative")] * 10
+    table = here / "mine.jsonl"
+    with table.open("w") as file:
+        for index, (text, label) in enumerate(rows):
+            split = {"split": halves.split()[index // 2 % len(halves.split())]} if halves else {}
+            file.write(json.dumps({"text": f"{text}, number {index}", "label": label, **split}) + "\n")
+    done = plaudit("evaluate", table, "--all", "--json", cwd=here)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["reviews"] == 20
+    assert "mine.jsonl: 20 reviews" in done.stderr
+    held_out = {"": 4, "test": 20, "train test": 10}[halves]
+    assert json.loads(plaudit("evaluate", table, "--json", cwd=here).stdout)["reviews"] == held_out
+
+
+def test_train_replaces_nothing_that_is_not_a_bundle(tmp_path: Path) -> None:
+    diary = tmp_path / "mine" / "diary.txt"
+    diary.parent.mkdir()
+    diary.write_text("from before")
+    done = plaudit("train", "sample", "--out", "mine", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "holds diary.txt, which is not a bundle's: name another folder" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert diary.read_text() == "from before"
+    assert list(tmp_path.rglob("*")) == [diary.parent, diary]
+
+
+def test_up_on_a_taken_port_fails_before_anything_is_written(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as place:
+        port = str(place.getsockname()[1])
+        done = plaudit("up", "sample", "--port", port, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (said,) = done.stderr.splitlines()
+    assert f"cannot listen on 127.0.0.1:{port}" in said
+    assert said.endswith("choose another with --port")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_prepared_reviews_are_not_read_another_way(tmp_path: Path) -> None:

@@ -181,7 +181,6 @@ def test_encoded_rows_get_probabilities(original: TestClient) -> None:
     [(CSV, b"1,2\r3,4"), (NPY, b"PK\x03\x04"), (NPY, claiming("(" + "9" * 30 + ",)"))],
     ids=["csv", "npy zip", "npy shape"],
 )
-@pytest.mark.xfail(strict=True, reason="formats: csv.Error, BadZipFile and OverflowError are not caught: 500")
 def test_a_body_that_cannot_be_read_is_never_a_fault_of_ours(original_bundle: Bundle, kind: str, body: bytes) -> None:
     app = endpoint(Classifier(original_bundle))
     with TestClient(app, raise_server_exceptions=False) as client:
@@ -283,9 +282,6 @@ def test_without_a_bundle_it_is_503_and_says_why(tmp_path: Path) -> None:
             assert answer.headers["retry-after"] == "1"
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="Hosted.start: only a PlauditError ends 'it is still on its way'"
-)
 def test_a_model_that_fails_in_a_way_we_do_not_know_is_not_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(folder: object) -> Classifier:
         raise RuntimeError("secret")

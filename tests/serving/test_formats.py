@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import resource
-import tokenize
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -74,10 +73,6 @@ def refusal(kind: type[RequestError], read: Callable[..., object], *given: Any) 
     return str(caught.value)
 
 
-def fault(what: str, error: type[BaseException]) -> pytest.MarkDecorator:
-    return pytest.mark.xfail(strict=True, raises=error, reason=what)
-
-
 def test_text_is_the_body_and_single() -> None:
     asked = read_text("A wonderful film \U0001f600\r\n".encode())
     assert (asked.texts, asked.rows, asked.single) == (("A wonderful film \U0001f600\r\n",), None, True)
@@ -116,7 +111,7 @@ def test_the_text_that_is_not_a_string_is_named(wrong: Any) -> None:
 
 
 def test_csv_is_rows_of_numbers() -> None:
-    for body in (b"2,5,7\n1,3,0\n", b"2,5,7\r\n1,3,0", b'"2","5","7"\n1.0, 3 ,0e0\n'):
+    for body in (b"2,5,7\n1,3,0\n", b"2,5,7\r\n1,3,0", b"2,5,7\r1,3,0\r", b'"2","5","7"\n1.0, 3 ,0e0\n'):
         asked = read_csv(body)
         assert asked.rows is not None
         np.testing.assert_array_equal(asked.rows, [[2, 5, 7], [1, 3, 0]])
@@ -131,19 +126,18 @@ def test_csv_is_rows_of_numbers() -> None:
         (b"1,\x00\n", "row 1 holds something that is not a number"),
         (b"1,2\n1,2,3\n", "row 2 has 3 numbers where row 1 has 2"),
         (b"1,2\n\n1,2\n", "row 2 has 0 numbers where row 1 has 2"),
+        (b"1,2\n\n", "row 2 has 0 numbers where row 1 has 2"),
+        (b"\n1,2\n", "row 2 has 2 numbers where row 1 has 0"),
     ],
 )
 def test_the_row_of_csv_that_is_wrong_is_named(body: bytes, words: str) -> None:
     assert refusal(Unprocessable, read_csv, body) == words
 
 
-@pytest.mark.parametrize("body", [b"1,2\r3,4\r", b"9" * 140_000], ids=["a lone CR", "a long number"])
-@pytest.mark.xfail(strict=True, raises=csv.Error, reason="read_csv: csv.Error is not caught: 500")
-def test_csv_that_cannot_be_split_is_refused(body: bytes) -> None:
+def test_csv_that_cannot_be_split_is_refused() -> None:
     before = csv.field_size_limit(131_072)  # Python's own; plaudit.text.tables raises it for the whole process
     try:
-        with pytest.raises(RequestError):
-            read_csv(body)
+        assert "row 2" in refusal(Unprocessable, read_csv, b"1\n" + b"9" * 140_000)
     finally:
         csv.field_size_limit(before)
 
@@ -191,31 +185,11 @@ def test_npy_of_other_dimensions_is_refused(shape: tuple[int, ...]) -> None:
         pytest.param(npy_header("\x00"), id="NUL header"),
         pytest.param(npy_header("{}"), id="empty header"),
         pytest.param(zipped([1.0]), id="npz"),
-        pytest.param(
-            b"PK\x03\x04 no archive",
-            id="broken npz",
-            marks=fault("read_npy: zipfile.BadZipFile is not caught: 500", zipfile.BadZipFile),
-        ),
-        pytest.param(
-            zipped(),
-            id="empty npz",
-            marks=fault("read_npy: a zip archive without a file is read as no rows", pytest.fail.Exception),
-        ),
-        pytest.param(
-            claiming("(" + "9" * 30 + ",)"),
-            id="shape beyond int64",
-            marks=fault("read_npy: OverflowError is not caught: 500", OverflowError),
-        ),
-        pytest.param(
-            npy_header("{'descr': '<f8', 'shape': (1,"),
-            id="open bracket in the header",
-            marks=fault("read_npy: tokenize.TokenError is not caught: 500", tokenize.TokenError),
-        ),
-        pytest.param(
-            npy(np.zeros((1, 3), dtype=complex)),
-            id="complex",
-            marks=fault("read_npy: complex numbers lose their imaginary part with a warning only", Warning),
-        ),
+        pytest.param(b"PK\x03\x04 no archive", id="broken npz"),
+        pytest.param(zipped(), id="empty npz"),
+        pytest.param(claiming("(" + "9" * 30 + ",)"), id="shape beyond int64"),
+        pytest.param(npy_header("{'descr': '<f8', 'shape': (1,"), id="open bracket in the header"),
+        pytest.param(npy(np.zeros((1, 3), dtype=complex)), id="complex"),
     ],
 )
 def test_what_is_not_an_array_of_numbers_is_refused(body: bytes) -> None:
@@ -350,14 +324,8 @@ def test_the_best_format_that_is_accepted_is_chosen(accept: str, kind: str) -> N
         ("*/*, application/json;q=0", TEXT),
     ],
 )
-@pytest.mark.xfail(
-    strict=True, reason="choose_writer: RFC 9110 ignores case, allows spaces before ;, and ranks the specific first"
-)
 def test_an_accept_header_is_read_as_http_writes_it(accept: str, kind: str) -> None:
-    try:
-        assert choose_writer(accept) == kind
-    except UnsupportedMedia as refused:
-        raise AssertionError(str(refused)) from None
+    assert choose_writer(accept) == kind
 
 
 @pytest.mark.parametrize(

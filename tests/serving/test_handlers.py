@@ -158,14 +158,9 @@ def test_an_unknown_content_type_is_refused_with_the_known_ones(classifier: Clas
     assert "text/plain, application/json, text/csv, application/x-npy" in message
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AttributeError,
-    reason="input_fn: SageMaker's toolkit gives None where a request has no content type",
-)
 def test_no_content_type_at_all_is_refused(classifier: Classifier) -> None:
     with pytest.raises(UnsupportedMedia, match="missing"):
-        input_fn(b"good", None)  # type: ignore[arg-type]
+        input_fn(b"good", None)
 
 
 def test_a_body_that_cannot_be_read_is_refused(classifier: Classifier) -> None:

@@ -201,9 +201,6 @@ class TestRefusals:
             fetch_imdb(address=library.address, size=len(CONTENT))
         assert library.asked == []
 
-    @pytest.mark.xfail(
-        strict=True, reason="a part longer than the file asks beyond its end, is refused, and stays for ever"
-    )
     def test_a_part_that_is_too_long_does_not_stay_in_the_way(self, library: Library, part: Path) -> None:
         part.write_bytes(CONTENT + b"x")
         for _ in range(2):

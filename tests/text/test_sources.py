@@ -60,6 +60,21 @@ def test_a_table_is_read_by_its_ending(table: Path) -> None:
     assert read_reviews(str(table), Columns(positive="bad")).labels == ("good", "bad")
 
 
+@pytest.mark.parametrize("columns", [Columns(text="t"), Columns(label="l"), Columns(split="s"), Columns(positive="a")])
+def test_what_is_no_table_has_no_columns_to_name(
+    columns: Columns, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLAUDIT_CACHE", str(tmp_path / "cache"))
+    _archive(tmp_path / "cache" / "aclImdb_v1.tar.gz")
+    for source in ("sample", "imdb", str(folder), str(_archive(tmp_path / "reviews.tar.gz"))):
+        with pytest.raises(UsageError) as raised:
+            read_reviews(source, columns)
+        assert str(raised.value) == (
+            f"{source} is not a table: --text-column, --label-column, --split-column, --positive do not fit"
+        )
+        assert read_reviews(source, Columns()) == read_reviews(source)
+
+
 @pytest.mark.parametrize("name", ["reviews.tar.gz", "reviews.tgz"])
 def test_an_archive_and_its_folder_are_read(name: str, folder: Path, tmp_path: Path) -> None:
     archive = read_reviews(str(_archive(tmp_path / name)))

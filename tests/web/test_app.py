@@ -237,6 +237,14 @@ def test_every_file_comes_with_its_type_and_under_protection(client: TestClient,
     assert answer.text
 
 
+def test_the_page_answers_head_as_get_without_its_content(classifier: Classifier) -> None:
+    with live(public_app(classifier.verdict)) as address:
+        found, asked = httpx2.get(address), httpx2.head(address)
+    assert (asked.status_code, asked.content) == (200, b"")
+    for name in ("content-type", "content-length", "content-security-policy", "cache-control"):
+        assert asked.headers[name] == found.headers[name]
+
+
 class References(HTMLParser):
     """What a page's tags refer to, and whether anything in it needs more than the policy allows."""
 

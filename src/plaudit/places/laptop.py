@@ -14,6 +14,8 @@ from starlette.types import ASGIApp
 
 from plaudit.errors import UsageError
 
+HIGHEST_PORT = 65_535
+
 
 @dataclass(frozen=True)
 class Server:
@@ -32,6 +34,8 @@ class Server:
 def listen(app: ASGIApp, host: str, port: int, flag: str = "--port") -> Server:
     """Binds ``host:port``; port 0 takes any that is free. Raises UsageError where it is taken."""
     try:
+        if not 0 <= port <= HIGHEST_PORT:
+            raise ValueError(f"ports end at {HIGHEST_PORT}")
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         # asyncio turns Nagle's delay of 40 ms off only where the protocol is named.
         bound = socket.socket(family, kind, socket.IPPROTO_TCP)
@@ -39,10 +43,10 @@ def listen(app: ASGIApp, host: str, port: int, flag: str = "--port") -> Server:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound.bind(address)
             bound.listen(2048)
-        except (OSError, OverflowError):
+        except OSError:
             bound.close()
             raise
-    except (OSError, OverflowError, UnicodeError) as error:
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"cannot listen on {host}:{port} ({reason}): choose another with {flag}") from None
     return Server(app, bound)
