@@ -16,7 +16,6 @@ from plaudit.bundle.bundle import Bundle
 from plaudit.bundle.classifier import Classifier
 from plaudit.errors import UsageError
 from plaudit.learning.checkpoint import NAME
-from plaudit.learning.network import Network
 from plaudit.learning.recipes import Recipe
 from plaudit.learning.training import Interrupted, Training, Watch, bfloat16_pays
 from plaudit.text.encoding import Encoded
@@ -118,21 +117,6 @@ def test_a_handful_of_reviews_can_be_learnt_by_heart(prepared: Prepared) -> None
     recipe = Recipe.of("original", epochs=60, batch_size=8, learning_rate=0.01, dropout=0.0)
     bundle = Training(replace(prepared, train=few, validation=few), recipe).run()
     assert bundle.card.metrics["validation"]["accuracy"] == 1.0
-
-
-def test_padding_changes_no_score(prepared: Prepared) -> None:
-    network = Network(QUICK, prepared.vocabulary.size).eval()
-    ids = torch.tensor([[5, 9, 7, 0, 0, 0, 0, 0]])
-    with torch.no_grad():
-        alone = network.final(ids[:, :3], torch.tensor([3]))
-        padded = network.final(ids, torch.tensor([3]))
-        every = network(ids)[:, 2]
-    assert torch.allclose(alone, padded, atol=1e-6)
-    assert torch.allclose(alone, every, atol=1e-6)
-
-
-def test_the_originals_network_has_its_parameters() -> None:
-    assert Network(Recipe.of("original"), 5000).parameters_count == 347_401
 
 
 def test_reviews_without_a_word_are_left_aside(prepared: Prepared) -> None:
