@@ -52,7 +52,7 @@ def run(archive: Path) -> None:
         {
             "reviews": len(rows),
             "original_seconds_an_epoch": [round(value, 1) for value in original],
-            "original_measured_batches": f"{BATCHES} of {batches}, scaled",
+            "original_measured_batches": f"{BATCHES} of its {batches} batches, scaled",
             "plaudit_seconds_an_epoch": [round(value, 1) for value in ours],
             "arithmetic": bundle.card.training["arithmetic"],
             "threads": torch.get_num_threads(),

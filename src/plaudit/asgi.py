@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from plaudit.errors import BadRequest, EndpointError, RequestError, TooLarge
+from plaudit.errors import BadRequest, EndpointAway, EndpointError, RequestError, TooLarge
 
 MAX_BYTES = 1_000_000
+log = logging.getLogger("plaudit.http")
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -37,6 +39,9 @@ def as_utf8(body: bytes) -> str:
 
 async def refuse(request: Request, error: Exception) -> Response:
     """The answer to a request that went wrong in a way that we know."""
+    if isinstance(error, EndpointAway):
+        log.error("%s", error)
+        return sentence(error.status, "the model does not answer just now: try again in a moment", error.retry_after)
     if isinstance(error, (RequestError, EndpointError)):
         return sentence(error.status, str(error), error.retry_after)
     assert isinstance(error, HTTPException)

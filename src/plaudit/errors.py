@@ -5,7 +5,8 @@ PlauditError                 the root; a message says what, where, and what to d
 │   ├── ReviewsError         a reviews file that cannot be used, with file and line
 │   └── MissingExtra         a part that is not installed
 ├── BundleError              a bundle that is damaged, incomplete or too new
-├── EndpointError            an endpoint that is away or answers with a failure
+├── EndpointError            an endpoint that answers with a failure
+│   └── EndpointAway         an endpoint that does not answer at all
 └── RequestError             a request that gets an HTTP status and one sentence
     ├── BadRequest 400  ├── TooLarge 413  ├── UnsupportedMedia 415
     └── Unprocessable 422  ├── Busy 429  └── NotReady 503
@@ -50,14 +51,18 @@ class BundleError(PlauditError):
 
 
 class EndpointError(PlauditError):
-    """An endpoint that cannot be reached, or that answered with a failure.
+    """An endpoint that answered with a failure, or with something that is not a verdict.
 
-    ``status`` is its HTTP status, 503 when there was none; ``retry_after`` is in seconds.
+    ``status`` is its HTTP status; ``retry_after`` is in seconds.
     """
 
     def __init__(self, message: str, status: int = 503, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.status, self.retry_after = status, retry_after
+
+
+class EndpointAway(EndpointError):
+    """An endpoint that does not answer. Its message names the place, and is for whoever runs Plaudit."""
 
 
 class RequestError(PlauditError):

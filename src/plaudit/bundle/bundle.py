@@ -44,9 +44,10 @@ class Bundle:
         Raises UsageError where ``path`` holds anything but a bundle: nothing of anybody else's is replaced.
         """
         path = free_for_a_bundle(path)
-        _recover(path)
-        fresh = path.with_name(path.name + ".new")
-        shutil.rmtree(fresh, ignore_errors=True)
+        fresh, old = _beside(path, "new"), _beside(path, "old")
+        if not path.exists() and (old / MANIFEST).exists():
+            old.rename(path)
+        _remove(fresh)
         fresh.mkdir(parents=True)
         _write_json(fresh / CARD, self.card.to_json())
         self.vocabulary.save(fresh / VOCABULARY)
@@ -54,13 +55,10 @@ class Bundle:
         (fresh / NETWORK).write_bytes(self.network)
         _write_manifest(fresh)
         if path.exists():
-            old = _set_aside(path)
-            shutil.rmtree(old, ignore_errors=True)
+            _remove(old)
             path.rename(old)
-            fresh.rename(path)
-            shutil.rmtree(old)
-        else:
-            fresh.rename(path)
+        fresh.rename(path)
+        _remove(old)
         return Bundle(self.card, self.vocabulary, self.weights, self.network, path)
 
     @classmethod
@@ -70,8 +68,9 @@ class Bundle:
         What is used is what was checked: every file is read once.
         """
         folder = Path(path)
-        _recover(folder)
-        content = _verified(folder)
+        old = _beside(folder.resolve(), "old")
+        # A stop between save's two renames leaves the bundle that was there before under another name.
+        content = _verified(old if not folder.exists() and (old / MANIFEST).exists() else folder)
         try:
             card = Card.from_json(json.loads(content[CARD]))
         except (ValueError, RecursionError) as error:
@@ -83,14 +82,16 @@ class Bundle:
         return cls(card, vocabulary, content[WEIGHTS], content[NETWORK], folder)
 
 
-def _set_aside(path: Path) -> Path:
-    return path.with_name(path.name + ".old")
+def _beside(path: Path, what: str) -> Path:
+    """Where `save` keeps the new or the old bundle for a moment: a hidden name that is Plaudit's own."""
+    return path.with_name(f".{path.name}.plaudit-{what}")
 
 
-def _recover(path: Path) -> None:
-    """Puts the old bundle back where a stop came between setting it aside and putting the new one there."""
-    if path.name and not path.exists() and (_set_aside(path) / MANIFEST).exists():
-        _set_aside(path).rename(path)
+def _remove(folder: Path) -> None:
+    """Removes a bundle that `save` left, file by file: a folder that holds anything else stays."""
+    if folder.exists():
+        free_for_a_bundle(folder)
+        shutil.rmtree(folder)
 
 
 def free_for_a_bundle(path: Path) -> Path:

@@ -36,6 +36,8 @@ class Card:
             raise ValueError(f"the cleaning is one of {', '.join(CLEANINGS)}, not {self.cleaning!r}")
         if self.max_words < 1:
             raise ValueError(f"max_words is at least 1, not {self.max_words}")
+        if not all(isinstance(found, Mapping) for found in self.metrics.values()):
+            raise ValueError("metrics holds figures by split")
         if not 0 < self.prior < 1 or not 0 < self.temperature < math.inf:
             raise ValueError("the prior lies between 0 and 1, and the temperature is above 0")
 

@@ -13,9 +13,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from plaudit.bundle.bundle import NETWORK, Bundle
+from plaudit.bundle.bundle import NETWORK, VOCABULARY, Bundle
 from plaudit.bundle.verdict import Verdict, WordContribution
-from plaudit.errors import BundleError
+from plaudit.errors import BundleError, UsageError
 from plaudit.text.encoding import Encoder, pad
 from plaudit.text.vocabulary import INFREQUENT
 from plaudit.text.words import Word, located_words, words
@@ -42,7 +42,7 @@ class Classifier:
 
     def predict_proba(self, texts: Sequence[str]) -> Floats:
         """The probability of each label, in the order of ``classes_``: an array (texts, labels)."""
-        return self.proba_of_ids([self._encoder.encode(text) for text in texts])
+        return self.proba_of_ids([self._encoder.encode(text) for text in _several(texts)])
 
     def predict(self, texts: Sequence[str]) -> list[str]:
         return [self.card.labels[int(index)] for index in self.predict_proba(texts).argmax(axis=1)]
@@ -58,7 +58,7 @@ class Classifier:
     def verdicts(self, texts: Sequence[str], explain: bool = True) -> list[Verdict]:
         """A verdict for each text, with its words' contributions if ``explain``."""
         cleaning, limit = self.card.cleaning, self.card.max_words
-        found = [located_words(text, cleaning) if explain else words(text, cleaning) for text in texts]
+        found = [located_words(text, cleaning) if explain else words(text, cleaning) for text in _several(texts)]
         plain = [[w.text if isinstance(w, Word) else w for w in row[:limit]] for row in found]
         steps = self._steps([self.bundle.vocabulary.ids(row) for row in plain])
         return [
@@ -104,6 +104,13 @@ class Classifier:
         return steps
 
 
+def _several(texts: Sequence[str]) -> Sequence[str]:
+    """``texts``, unless it is one text, whose characters would each be taken for a text."""
+    if isinstance(texts, str):
+        raise UsageError("texts is a list of texts: put the one text into a list")
+    return texts
+
+
 def load(path: str | Path, threads: int = 1) -> Classifier:
     """The classifier of the bundle at ``path``. Raises BundleError, one sentence, if it is not sound."""
     return Classifier(Bundle.load(path), threads)
@@ -127,6 +134,14 @@ def _session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
         session = onnxruntime.InferenceSession(bundle.network, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's own errors share no root but this one
         raise BundleError(f"{name} is not a network ({str(error).splitlines()[0]})") from None
-    if [entry.name for entry in session.get_inputs()] != ["ids"]:
-        raise BundleError(f"{name} does not take ids alone: it is not a network that Plaudit made")
+    taken, given = ([entry.name for entry in entries] for entries in (session.get_inputs(), session.get_outputs()))
+    if (taken, given) != (["ids"], ["scores"]):
+        raise BundleError(f"{name} does not turn ids into scores: it is not a network that Plaudit made")
+    try:
+        scores = session.run(None, {"ids": pad([[bundle.vocabulary.size - 1]])})[0]
+    except Exception as error:
+        why = str(error).splitlines()[0]
+        raise BundleError(f"{name} does not know every word of {VOCABULARY}: they are of two bundles ({why})") from None
+    if scores.shape != (1, 1) or not np.isfinite(scores).all():
+        raise BundleError(f"{name} gives no score for a word: it is not a network that Plaudit made")
     return session

@@ -49,6 +49,8 @@ class Verdict:
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> Verdict:
         """Raises KeyError, TypeError or ValueError for what is not a verdict."""
+        if len(found["scores"]) < 2 or found["label"] not in found["scores"]:
+            raise ValueError("a verdict has the scores of at least two labels, its own among them")
         return cls(
             label=str(found["label"]),
             probability=float(found["probability"]),

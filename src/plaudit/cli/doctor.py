@@ -9,10 +9,9 @@ from typing import Any
 
 import click
 
-from plaudit.bundle.classifier import load
 from plaudit.cli import options as shared
 from plaudit.cli.home import LEARNING_PARTS, bundles, home
-from plaudit.cli.terminal import give, give_json
+from plaudit.cli.terminal import give, give_json, printable
 from plaudit.errors import BundleError
 from plaudit.text.download import cache_folder
 from plaudit.version import __version__
@@ -58,9 +57,11 @@ def _version(name: str) -> str | None:
 def _examined(path: Path) -> dict[str, Any]:
     """Every byte checked, loaded, and made to answer once."""
     try:
+        from plaudit.bundle.classifier import load
+
         classifier = load(path)
         classifier.verdict("A first review.")
-    except BundleError as error:
+    except (BundleError, ImportError) as error:
         return {"path": str(path), "sound": False, "why": str(error)}
     card = classifier.card
     return {
@@ -73,20 +74,20 @@ def _examined(path: Path) -> dict[str, Any]:
 
 
 def _tell(found: dict[str, Any]) -> None:
-    give(f"plaudit   {found['plaudit']} on Python {found['python']}, {found['machine']}")
+    give(printable(f"plaudit   {found['plaudit']} on Python {found['python']}, {found['machine']}"))
     for name, number in found["installed"].items():
         extra = " (only for training: pip install 'plaudit[train]')" if name in (*LEARNING_PARTS, "pyarrow") else ""
-        give(f"  {name:<12} {number or 'not installed' + extra}")
-    give(f"work      {found['home']}")
+        give(printable(f"  {name:<12} {number or 'not installed' + extra}"))
+    give(printable(f"work      {found['home']}"))
     give(
         f"cache     {found['cache']}: IMDb is {'there' if found['imdb'] else 'not there; plaudit up imdb downloads it'}"
     )
     for entry in found["bundles"]:
         if entry["sound"]:
             accuracy = entry["metrics"].get("test", {}).get("accuracy")
-            shown = f", accuracy {accuracy:.4f} on held-out reviews" if accuracy is not None else ""
-            give(f"bundle    {entry['path']} is sound: {entry['name']}{shown}")
+            shown = f", accuracy {accuracy:.4f} on held-out reviews" if isinstance(accuracy, float) else ""
+            give(printable(f"bundle    {entry['path']} is sound: {entry['name']}{shown}"))
         else:
-            give(f"bundle    not sound: {entry['why']}")
+            give(printable(f"bundle    not sound: {entry['why']}"))
     if not found["bundles"]:
         give("bundle    none yet: plaudit up makes one")

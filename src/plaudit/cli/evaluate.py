@@ -66,6 +66,8 @@ def command(
     columns = shared.columns_from(options)
     if endpoint and (bundle or save):
         raise UsageError("an endpoint has no card here: give --endpoint alone, or --bundle")
+    if save and everything:
+        raise UsageError("--save is for held-out reviews: --all may hold some that the bundle was trained on")
     loaded = None if endpoint else Bundle.load(chosen_bundle(bundle))
     found = read_reviews(reviews, columns, track)
     if everything:
@@ -77,12 +79,19 @@ def command(
         say(f"report: {html}")
     if save:
         sound = _there(loaded)
+        if found.fingerprint != sound.card.data.get("fingerprint"):
+            raise UsageError("--save is for the reviews that the bundle was trained with: these are others")
         card = sound.card.with_metrics("test", results.metrics.summary())
-        replace(sound, card=card).save(chosen_bundle(bundle))
+        replace(sound, card=card).save(_place(sound))
     if as_json:
         give_json(results.metrics.to_json())
     else:
         give(table(results.metrics))
+
+
+def _place(bundle: Bundle) -> Path:
+    assert bundle.path is not None
+    return bundle.path
 
 
 def _there(bundle: Bundle | None) -> Bundle:

@@ -83,6 +83,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         # The reader of our output went away, as `head` does; Python would complain again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        # The disk is full, a folder may not be written: the system's own reason and the place are what helps.
+        say(f"plaudit: {error.filename or 'a file'}: {error.strerror or error}")
+        sys.exit(2)
 
 
 def _show_usage(error: click.ClickException) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from plaudit.text.prepared import Reading
 from plaudit.text.tables import Columns
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -49,11 +52,36 @@ def columns_from(options: dict[str, Any]) -> Columns:
     )
 
 
+def column_flags(columns: Columns) -> str:
+    """The flags that give ``columns`` again, for a next command."""
+    given = {
+        "--text-column": (columns.text, "text"),
+        "--label-column": (columns.label, "label"),
+        "--split-column": (columns.split, "split"),
+        "--positive": (columns.positive, None),
+    }
+    return "".join(f" {flag} {shlex.quote(str(value))}" for flag, (value, usual) in given.items() if value != usual)
+
+
 def recipe_options(command: F) -> F:
     """--recipe and one flag for each setting of a recipe."""
-    from plaudit.learning.recipes import RECIPES, settings_of_a_recipe
+    from plaudit.learning.recipes import settings_of_a_recipe
 
-    for setting in reversed(settings_of_a_recipe()):
+    return _recipe_flags(command, settings_of_a_recipe())
+
+
+def reading_options(command: F) -> F:
+    """--recipe and the flags of the settings that preparing reviews depends on."""
+    from plaudit.learning.recipes import settings_of_a_recipe
+
+    reading = {setting.name for setting in fields(Reading)}
+    return _recipe_flags(command, [setting for setting in settings_of_a_recipe() if setting.name in reading])
+
+
+def _recipe_flags(command: F, settings: list[Any]) -> F:
+    from plaudit.learning.recipes import RECIPES
+
+    for setting in reversed(settings):
         about = setting.metadata
         kind: Any = click.Choice(about["choices"]) if about["choices"] else type(setting.default)
         flag = "--" + setting.name.replace("_", "-")
@@ -80,7 +108,7 @@ def recipe_settings(options: dict[str, Any]) -> dict[str, Any]:
     """Takes the settings that were given out of ``options``."""
     from plaudit.learning.recipes import settings_of_a_recipe
 
-    found = {setting.name: options.pop(setting.name) for setting in settings_of_a_recipe()}
+    found = {setting.name: options.pop(setting.name, None) for setting in settings_of_a_recipe()}
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -10,8 +10,8 @@ import click
 
 from plaudit.cli import options as shared
 from plaudit.cli.terminal import give_json, say, track
-from plaudit.learning.recipes import RECIPES, Recipe, fitting
-from plaudit.text.prepared import export_csv, prepare
+from plaudit.learning.recipes import Recipe, fitting
+from plaudit.text.prepared import export_csv, free_for_preparation, prepare
 from plaudit.text.sources import read_reviews
 
 
@@ -22,20 +22,14 @@ from plaudit.text.sources import read_reviews
 )
 @click.argument("reviews")
 @click.option("--out", type=shared.folder, default=Path("prepared"), show_default=True, help="Folder to write.")
-@click.option(
-    "--recipe", type=click.Choice(list(RECIPES)), help="Whose settings to take. Default: by the number of reviews."
-)
-@click.option("--cleaning", type=click.Choice(["original", "modern"]), help="How a text becomes words.")
-@click.option("--vocab-size", type=int, help="Ids in the vocabulary, two of them reserved.")
-@click.option("--max-words", type=int, help="Words of a review that are read.")
-@click.option("--validation", type=float, help="Share of the training reviews held out for validation.")
 @click.option("--export", type=click.Choice(["csv"]), help="Write the original's train.csv too: label, length, ids.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was prepared as JSON.")
 @shared.column_options
+@shared.reading_options
 def command(reviews: str, out: Path, recipe: str | None, export: str | None, as_json: bool, **options: Any) -> None:
+    free_for_preparation(out)
     found = read_reviews(reviews, shared.columns_from(options), track)
-    settings = {name: value for name, value in options.items() if value is not None}
-    chosen = Recipe.of(recipe or fitting(len(found.train)), **settings)
+    chosen = Recipe.of(recipe or fitting(len(found.train)), **shared.recipe_settings(options))
     data = prepare(found, chosen.reading, track)
     data.save(out)
     say(f"{out}: {data.about.train:,} reviews to train on, {data.about.validation:,} for validation")
@@ -47,4 +41,4 @@ def command(reviews: str, out: Path, recipe: str | None, export: str | None, as_
     if as_json:
         give_json(asdict(data.about))
     else:
-        say(f"next: plaudit train {out}")
+        say(f"next: plaudit train {out} --recipe {chosen.name}")

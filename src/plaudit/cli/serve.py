@@ -10,7 +10,7 @@ import click
 from plaudit.asgi import MAX_BYTES
 from plaudit.cli import options as shared
 from plaudit.cli.home import chosen_bundle
-from plaudit.cli.terminal import say
+from plaudit.cli.terminal import give_json, say
 
 
 @click.command(
@@ -24,7 +24,8 @@ from plaudit.cli.terminal import say
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8080, show_default=True, help="Port to listen on; 0 takes a free one.")
 @click.option("--max-bytes", default=MAX_BYTES, show_default=True, help="Largest request body.")
-def command(bundle: Path | None, host: str, port: int, max_bytes: int) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print the address as JSON.")
+def command(bundle: Path | None, host: str, port: int, max_bytes: int, as_json: bool) -> None:
     """Serve a bundle: GET /ping, POST /invocations.
 
     Takes text/plain, application/json ({"text"} or {"texts"}), text/csv and application/x-npy (encoded rows), and
@@ -42,5 +43,7 @@ def command(bundle: Path | None, host: str, port: int, max_bytes: int) -> None:
             await asyncio.sleep(0.01)
         app.state.hosted.raise_failure()
         say(f"endpoint  {server.address}/invocations   answers; Ctrl-C stops it")
+        if as_json:
+            give_json({"endpoint": f"{server.address}/invocations"})
 
     run([server], ready)

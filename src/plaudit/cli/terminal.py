@@ -15,7 +15,12 @@ SLOW = 1.0
 
 def say(line: str = "") -> None:
     """A line of talk."""
-    click.echo(line, err=True)
+    click.echo(printable(line), err=True)
+
+
+def printable(text: str) -> str:
+    """``text`` without what would steer a terminal: a stranger's bundle or file may hold such characters."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
 
 def give(line: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,7 +37,7 @@ from plaudit.text.sources import read_reviews
 @shared.recipe_options
 def command(reviews: str, out: Path, seed: int, as_json: bool, recipe: str | None, **options: Any) -> None:
     columns, settings = shared.columns_from(options), shared.recipe_settings(options)
-    free_for_a_bundle(out)
+    out = free_for_a_bundle(out)
     if (Path(reviews) / "prepared.json").exists():
         data = Prepared.load(Path(reviews))
         chosen = _as_prepared(data, recipe, settings)
@@ -53,12 +52,14 @@ def command(reviews: str, out: Path, seed: int, as_json: bool, recipe: str | Non
     if as_json:
         give_json(bundle.card.to_json())
     else:
-        say(f"bundle in {out}; next: plaudit evaluate {data.about.origin} --bundle {out}")
+        say(f"bundle in {out}; next: plaudit evaluate {data.about.origin} --bundle {out}{shared.column_flags(columns)}")
 
 
 def train(data: Prepared, recipe: Recipe, seed: int, out: Path) -> Bundle:
     """Trains with a checkpoint beside ``out`` and writes the bundle there. Ctrl-C and SIGTERM stop it cleanly."""
+    out = free_for_a_bundle(out)
     try:
+        from plaudit.learning.checkpoint import remove as remove_checkpoint
         from plaudit.learning.training import Training, Watch
     except ModuleNotFoundError as error:
         if error.name in LEARNING_PARTS:
@@ -68,7 +69,7 @@ def train(data: Prepared, recipe: Recipe, seed: int, out: Path) -> Bundle:
     with _stop_asked() as stop:
         watch = Watch(lambda line: say(f"  {line}"), track, stop)
         bundle = Training(data, recipe, seed, checkpoints, watch).run().save(out)
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    remove_checkpoint(checkpoints)
     return bundle
 
 

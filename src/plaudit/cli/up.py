@@ -23,7 +23,7 @@ from plaudit.cli.options import (
     recipe_options,
     recipe_settings,
 )
-from plaudit.cli.terminal import say, track
+from plaudit.cli.terminal import give_json, say, track
 from plaudit.cli.train import train
 from plaudit.cli.web import check_free, serve_road
 from plaudit.errors import PlauditError, UsageError
@@ -84,13 +84,18 @@ class Walk:
 @click.option("--port", default=8000, show_default=True, help="Port of the page and the public API.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1), help="Seed of all chance.")
 @click.option("--no-serve", is_flag=True, help="Stop before the page: leave the bundle and the report.")
+@click.option("--json", "as_json", is_flag=True, help="Print the bundle's place and its card as JSON.")
 @column_options
 @recipe_options
-def command(reviews: str, host: str, port: int, seed: int, no_serve: bool, recipe: str | None, **options: Any) -> None:
+def command(
+    reviews: str, host: str, port: int, seed: int, no_serve: bool, as_json: bool, recipe: str | None, **options: Any
+) -> None:
     walk = Walk(reviews, columns_from(options), recipe, recipe_settings(options), seed)
     if not no_serve:
         check_free(host, port)
     bundle = along(walk)
+    if as_json:
+        give_json({"bundle": str(walk.folder / "bundle"), "card": bundle.card.to_json()})
     if not no_serve:
         serve_road(bundle, host, port)
 
@@ -117,10 +122,7 @@ def _tell_reviews(walk: Walk) -> None:
         walk.step("reviews", "nothing changed, skipped")
         return
     found = walk.reviews
-    line = f"{found.name}: {len(found.train):,} to train on, {len(found.test):,} held out"
-    if found.duplicates:
-        line += f"; {len(found.duplicates)} stand in both halves and are kept out of training"
-    walk.step("reviews", line)
+    walk.step("reviews", f"{found.name}: {len(found.train):,} to train on, {len(found.test):,} held out")
 
 
 def _words(walk: Walk, record: _Record, needs: str) -> Prepared:
@@ -133,10 +135,14 @@ def _words(walk: Walk, record: _Record, needs: str) -> Prepared:
         else:
             walk.step("words", "nothing changed, skipped")
             return found
+    record.drop("words")
     data = prepare(walk.reviews, recipe.reading, track)
     data.save(folder)
     record.done("words", needs)
-    walk.step("words", f"{data.vocabulary.size - 2:,} words have an id, with the {recipe.cleaning} cleaning")
+    line = f"{data.vocabulary.size - 2:,} words have an id, with the {recipe.cleaning} cleaning"
+    if data.about.duplicates:
+        line += f"; {data.about.duplicates} reviews stand in a held-out part too and are kept out of training"
+    walk.step("words", line)
     return data
 
 
@@ -150,6 +156,7 @@ def _train(walk: Walk, record: _Record, needs: str, data: Prepared) -> Bundle:
         else:
             walk.step("train", "nothing changed, skipped")
             return found
+    record.drop("train")
     say(f"train     recipe {walk.recipe.name}: {data.about.train:,} reviews, {data.about.validation:,} for validation")
     bundle = train(data, walk.recipe, walk.seed, path)
     record.done("train", needs)
@@ -162,6 +169,7 @@ def _evaluate(walk: Walk, record: _Record, needs: str, bundle: Bundle) -> Bundle
     report = walk.folder / "report.html"
     unchanged = record.unchanged("evaluate", needs) and report.exists() and "test" in bundle.card.metrics
     if not unchanged:
+        record.drop("evaluate")
         results = judge(walk.reviews, bundle)
         write_report(results, bundle.card.to_json(), report)
         card = bundle.card.with_metrics("test", results.metrics.summary())
@@ -194,7 +202,14 @@ class _Record:
         return None
 
     def done(self, step: str, needs: str, made: str = "made") -> None:
-        found = {**self._read(), step: {"needs": needs, "made": made}}
+        self._write({**self._read(), step: {"needs": needs, "made": made}})
+
+    def drop(self, step: str) -> None:
+        """Forgets a step before its files are replaced: a stop in between must not leave it looking made."""
+        if step in (found := self._read()):
+            self._write({name: entry for name, entry in found.items() if name != step})
+
+    def _write(self, found: dict[str, Any]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         part = self.path.with_suffix(".part")
         part.write_text(json.dumps(found, indent=2) + "\n", "utf-8")

@@ -9,13 +9,14 @@ from typing import Any
 
 import click
 
+from plaudit.asgi import MAX_BYTES
 from plaudit.bundle.bundle import Bundle
 from plaudit.bundle.card import Card
 from plaudit.bundle.classifier import Classifier
 from plaudit.bundle.verdict import Verdict
 from plaudit.cli import options as shared
 from plaudit.cli.home import chosen_bundle
-from plaudit.cli.terminal import say
+from plaudit.cli.terminal import give_json, say
 from plaudit.errors import UsageError
 
 
@@ -26,7 +27,9 @@ from plaudit.errors import UsageError
 @click.option("--endpoint", metavar="URL", help="Ask this endpoint; BUNDLE then only tells the page about the model.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, help="Port to listen on; 0 takes a free one.")
-def command(bundle: Path | None, endpoint: str | None, host: str, port: int) -> None:
+@click.option("--max-bytes", default=MAX_BYTES, show_default=True, help="Largest request body.")
+@click.option("--json", "as_json", is_flag=True, help="Print the address as JSON.")
+def command(bundle: Path | None, endpoint: str | None, host: str, port: int, max_bytes: int, as_json: bool) -> None:
     """Serve the page and the public API.
 
     The page is at /, the API at /api/reviews with its documentation at /docs, and POST / takes raw text and answers
@@ -41,10 +44,12 @@ def command(bundle: Path | None, endpoint: str | None, host: str, port: int) -> 
     else:
         classifier = Classifier(Bundle.load(chosen_bundle(bundle)))
         ask, card = classifier.verdict, classifier.card
-    server = listen(_app(ask, card), host, port)
+    server = listen(_app(ask, card, max_bytes), host, port)
 
     async def ready() -> None:
         say(f"page      {server.address}   Ctrl-C stops it")
+        if as_json:
+            give_json({"page": server.address})
 
     run([server], ready)
 
@@ -63,7 +68,8 @@ def serve_road(bundle: Bundle, host: str, port: int) -> None:
     from plaudit.serving.endpoint import endpoint
 
     behind = endpoint(Classifier(bundle))
-    inner = listen_near(behind, "127.0.0.1", 8080)
+    check_free(host, port)
+    inner = listen_near(behind, "127.0.0.1", 8080 if port != 8080 else 0)
     page = listen(_app(RemoteClassifier(inner.address).verdict, bundle.card), host, port)
 
     async def ready() -> None:
@@ -76,12 +82,12 @@ def serve_road(bundle: Bundle, host: str, port: int) -> None:
     run([inner, page], ready)
 
 
-def _app(ask: Callable[[str], Verdict], card: Card | None) -> Any:
+def _app(ask: Callable[[str], Verdict], card: Card | None, max_bytes: int = MAX_BYTES) -> Any:
     try:
         from plaudit.web.app import public_app
     except ModuleNotFoundError as error:
         raise UsageError(f"the page needs {error.name}: pip install plaudit") from None
-    return public_app(ask, about(card) if card else None, card.labels if card else None)
+    return public_app(ask, about(card) if card else None, card.labels if card else None, max_bytes)
 
 
 def about(card: Card) -> dict[str, Any]:

@@ -73,5 +73,13 @@ def restore(
     return state, _under("best.", tensors)
 
 
+def remove(folder: Path) -> None:
+    """Removes the checkpoint, and its folder if nothing else is in it."""
+    for name in (NAME, NAME + ".part"):
+        (folder / name).unlink(missing_ok=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -33,7 +33,7 @@ class SentimentClassifier:
 
     def fit(self, X: Sequence[str], y: Sequence[Any]) -> SentimentClassifier:  # noqa: N803
         """Trains on texts (n,) and labels (n,). Raises UsageError for what cannot be trained on."""
-        texts = [str(text) for text in X]
+        texts = _texts(X)
         if len(texts) != len(y):
             raise UsageError(f"{len(texts)} texts and {len(y)} labels: there has to be one label a text")
         self.classes_, places = np.unique(np.asarray(y), return_inverse=True)
@@ -52,7 +52,7 @@ class SentimentClassifier:
         """The probability of each label: an array (n, 2) in the order of ``classes_``."""
         if not hasattr(self, "_classifier"):
             raise UsageError("this classifier is not fitted yet: call fit first")
-        return self._classifier.predict_proba([str(text) for text in X])
+        return self._classifier.predict_proba(_texts(X))
 
     def predict(self, X: Sequence[str]) -> NDArray[Any]:  # noqa: N803
         best = self.predict_proba(X).argmax(axis=1)
@@ -91,3 +91,9 @@ class SentimentClassifier:
             classifier_tags=ClassifierTags(multi_class=False),
             input_tags=InputTags(two_d_array=False, string=True),
         )
+
+
+def _texts(found: Sequence[str]) -> list[str]:
+    if isinstance(found, str):
+        raise UsageError("X is a list of texts: put the one text into a list")
+    return [str(text) for text in found]

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from plaudit.bundle.verdict import Verdict
-from plaudit.errors import EndpointError, UsageError
+from plaudit.errors import EndpointAway, EndpointError, UsageError
 
 TIMEOUT = 30.0
 
@@ -25,7 +25,7 @@ class RemoteClassifier:
     def __init__(self, url: str, timeout: float = TIMEOUT) -> None:
         try:
             parts = urlsplit(url if "//" in url else f"http://{url}")
-            sound = parts.scheme in ("http", "https") and bool(parts.hostname)
+            sound = parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
             (parts.hostname or "").encode("idna")
             self._port = parts.port
         except ValueError:
@@ -61,11 +61,15 @@ class RemoteClassifier:
                 connection.request("POST", self._path, body, headers)
                 answer = connection.getresponse()
                 content = answer.read()
+            except TimeoutError:
+                # Not asked again: the endpoint may well be at work on it.
+                self._close()
+                raise EndpointAway(f"the endpoint at {self._place} gave no answer within {self._timeout:g} s") from None
             except (OSError, http.client.HTTPException) as error:
                 self._close()
                 if attempt == "last":
                     reason = str(error) or type(error).__name__
-                    raise EndpointError(
+                    raise EndpointAway(
                         f"the endpoint at {self._place} does not answer ({reason}): is it running? plaudit serve BUNDLE"
                     ) from None
             else:

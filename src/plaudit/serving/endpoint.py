@@ -50,7 +50,6 @@ class Hosted:
             await run_in_threadpool(model.verdict, "a first review")
         except PlauditError as error:
             self.failure = error
-            log.error("no model: %s", error)
         except Exception:
             self.failure = PlauditError("loading it failed; the endpoint's log says why")
             log.exception("no model")
@@ -95,19 +94,17 @@ def endpoint(source: Classifier | str | Path, max_bytes: int = MAX_BYTES, max_wa
     async def invocations(request: HttpRequest) -> Response:
         model = hosted.ready()
         body = await read_body(request, hosted.max_bytes)
-        accept = request.headers.get("accept") or "*/*"
-        kind = choose_writer(accept)
-        asked = handlers.input_fn(body, request.headers.get("content-type", ""))
+        kind = choose_writer(request.headers.get("accept") or "*/*")
+        content_type = request.headers.get("content-type", "")
         if hosted.waiting >= hosted.max_waiting:
             raise Busy(f"{hosted.waiting} requests are waiting already: try again in a second")
         hosted.waiting += 1
         try:
             async with hosted.lock:
-                answer = await run_in_threadpool(handlers.predict_fn, asked, model)
+                answer = await run_in_threadpool(_answer, body, content_type, model, kind)
         finally:
             hosted.waiting -= 1
-        content_type = f"{kind}; charset=utf-8" if kind == TEXT else kind
-        return Response(handlers.output_fn(answer, kind), headers={"content-type": content_type})
+        return Response(answer, headers={"content-type": f"{kind}; charset=utf-8" if kind == TEXT else kind})
 
     async def for_aws(request: HttpRequest) -> Response:
         """The same, with a refusal's sentence where AWS's clients look for it too."""
@@ -129,3 +126,9 @@ def endpoint(source: Classifier | str | Path, max_bytes: int = MAX_BYTES, max_wa
     )
     app.state.hosted = hosted
     return app
+
+
+def _answer(body: bytes, content_type: str, model: Classifier, kind: str) -> bytes:
+    """The contract's three calls in a row."""
+    asked = handlers.input_fn(body, content_type)
+    return handlers.output_fn(handlers.predict_fn(asked, model), kind)

@@ -18,6 +18,8 @@ from plaudit.asgi import as_utf8
 from plaudit.bundle.verdict import Verdict
 from plaudit.errors import BadRequest, Unprocessable, UnsupportedMedia
 
+MAX_TEXTS = 1_000
+
 
 @dataclass(frozen=True)
 class Request:
@@ -62,6 +64,8 @@ def read_json(body: bytes) -> Request:
     texts = found.get("texts") if isinstance(found, dict) else None
     if not isinstance(texts, list):
         raise Unprocessable('the JSON has to be {"text": "…"} or {"texts": ["…", …]}')
+    if len(texts) > MAX_TEXTS:
+        raise Unprocessable(f"{len(texts):,} texts in one request: {MAX_TEXTS:,} are the most")
     for number, text in enumerate(texts, 1):
         if not isinstance(text, str):
             raise Unprocessable(f"text {number} of texts is not a string")

@@ -43,7 +43,7 @@ def read_imdb(path: Path, track: Track = quiet) -> Reviews:
     members = _from_folder(root) if root else _from_archive(path)
     texts: dict[tuple[str, str], dict[int, str]] = {}
     films: dict[tuple[str, str], list[str]] = {}
-    for name, content in track(members, "reading reviews", MEMBERS):
+    for name, content in track(members, "reading reviews", None if root else MEMBERS):
         if match := MEMBER.fullmatch(name):
             half, label, number, _ = match.groups()
             text = _decode(content, path, name)

@@ -19,11 +19,11 @@ LINE_BREAK = "<br />"
 NEEDS_PARSER = re.compile(r"<(?!br />)|&(?=[#a-zA-Z])|&\Z")
 TAG = re.compile(r"<[^<>]*>")
 
-# html.parser's time grows with marks x length when they are never closed: 30 ns each for "<" at the
-# worst, under 0.5 for "&". 100 kB of "<a " would take a minute and a half: beyond this budget tags are
-# cut out without it.
-PARSER_BUDGET = 20_000_000
-REFERENCE_COST = 1 / 60
+# html.parser reads on to the end of the text for every mark that is never closed: 100 kB of "<a " would
+# take a minute and a half. The budget is in characters read, up to 60 ns each; an event counts as 200 of them.
+# Mark-up that is closed stays far below it; beyond it, tags are cut out without the parser.
+PARSER_BUDGET = 10_000_000
+EVENT = 200
 
 HIDDEN = frozenset({"script", "style", "template", "rt", "rp"})
 VOID = frozenset(
@@ -94,13 +94,11 @@ def pieces(text: str) -> list[Piece]:
     """The stretches of plain text in ``text``, in order."""
     if NEEDS_PARSER.search(text) is None:
         return _split(text, re.compile(re.escape(LINE_BREAK)))
-    if (text.count("<") + text.count("&") * REFERENCE_COST) * len(text) > PARSER_BUDGET:
-        return _split(text, TAG)
     reader = _Reader(text)
     try:
         reader.feed(text)
         reader.close()
-    except AssertionError:
+    except (AssertionError, _TooCostly):
         # html.parser gives up on a few broken declarations, such as "<![x", and BeautifulSoup with it.
         return _split(text, TAG)
     return reader.finish()
@@ -117,6 +115,10 @@ def _split(text: str, mark: re.Pattern[str]) -> list[Piece]:
     return found
 
 
+class _TooCostly(Exception):
+    """The mark-up would take longer than the budget."""
+
+
 class _Reader(HTMLParser):
     """Collects the pieces that BeautifulSoup's tree would count as text."""
 
@@ -129,6 +131,29 @@ class _Reader(HTMLParser):
         self._open: list[str] = []
         self._counts: Counter[str] = Counter()
         self._block = False
+        self._work = 0
+
+    def parse_starttag(self, i: int) -> int:
+        return self._paid(i, super().parse_starttag(i))
+
+    def parse_endtag(self, i: int) -> int:
+        return self._paid(i, super().parse_endtag(i))
+
+    def parse_pi(self, i: int) -> int:
+        return self._paid(i, super().parse_pi(i))
+
+    def parse_html_declaration(self, i: int) -> int:
+        return self._paid(i, super().parse_html_declaration(i))
+
+    def _paid(self, start: int, end: int) -> int:
+        """``end``, after counting what was read for it: everything that is left where no end was found."""
+        self._spend((end if end >= 0 else len(self.rawdata)) - start)
+        return end
+
+    def _spend(self, characters: int) -> None:
+        self._work += characters
+        if self._work > PARSER_BUDGET:
+            raise _TooCostly
 
     def finish(self) -> list[Piece]:
         """The pieces found."""
@@ -141,6 +166,7 @@ class _Reader(HTMLParser):
 
     def _mark(self, position: int) -> None:
         """A character reference ends where the next thing begins."""
+        self._spend(EVENT)
         if self._growing:
             text, start, block = self._growing
             self._found.append(Piece(text, start, position, block))
@@ -179,6 +205,9 @@ class _Reader(HTMLParser):
                 break
 
     def handle_data(self, data: str) -> None:
+        if data == "&#":
+            # Here html.parser copies and searches what is left of the text.
+            self._spend((len(self._text) - self._here()) // 10)
         if any(self._counts[tag] for tag in HIDDEN):
             self._pass()
         else:

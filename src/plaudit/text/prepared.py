@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 
 from plaudit.errors import ReviewsError, UsageError
 from plaudit.progress import Track, quiet
-from plaudit.text.encoding import Encoded, Encoder, pad
+from plaudit.text.encoding import Encoded, pad
 from plaudit.text.reviews import Reviews, split, text_key
 from plaudit.text.vocabulary import Vocabulary
 from plaudit.text.words import Cleaning, words
 
 SPLIT_SEED = 0
 FEWEST = 20
+PARTS = ("prepared.json", "vocabulary.txt", "train.npz", "validation.npz")
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,8 @@ class Prepared:
     validation: Part
 
     def save(self, folder: Path) -> None:
+        """Writes the folder. Raises UsageError where it holds anything else."""
+        free_for_preparation(folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "prepared.json").unlink(missing_ok=True)
         self.vocabulary.save(folder / "vocabulary.txt")
@@ -114,6 +117,16 @@ class Prepared:
             what = f"{folder}: no sound prepared reviews there ({error}): run plaudit prepare again"
             raise UsageError(what) from None
         return cls(about, vocabulary, train, validation)
+
+
+def free_for_preparation(folder: Path) -> None:
+    """Raises UsageError where ``folder`` holds files that are not prepared reviews: nothing of them is replaced."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file: name a folder for what is prepared")
+    held = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
+    own = {*PARTS, "train.csv"} if "prepared.json" in held else set(PARTS)
+    if held - own:
+        raise UsageError(f"{folder} holds {min(held - own)}, which was not prepared there: name another folder")
 
 
 def prepare(reviews: Reviews, reading: Reading, track: Track = quiet) -> Prepared:
@@ -177,13 +190,13 @@ def export_csv(
         words(review.text, "original")
         for review in track(reviews.train, "cleaning and counting words", len(reviews.train))
     ]
-    encoder = Encoder(Vocabulary.of(found, vocab_size), "original", max_words)
+    vocabulary = Vocabulary.of(found, vocab_size)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     with part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         labelled = zip(reviews.label_ids(reviews.train), found, strict=True)
         for label, row in track(labelled, f"writing {path.name}", len(found)):
-            ids = encoder.vocabulary.ids(row[:max_words])
+            ids = vocabulary.ids(row[:max_words])
             writer.writerow((label, len(ids), *pad([ids], max_words)[0].tolist()))
     part.replace(path)

@@ -55,14 +55,17 @@ def read_reviews(source: str, columns: Columns | None = None, track: Track = qui
 
 
 def source_state(source: str, track: Track = quiet) -> str:
-    """A digest that changes when the source does, without parsing it: content for a file, times for a folder."""
+    """A digest that changes when the source does, unparsed: of a file's content, a folder's sizes and times."""
     path = locate(source, track)
     digest = hashlib.sha256()
     if path is None:
         digest.update((files("plaudit.text") / "sample.jsonl").read_bytes())
     elif path.is_dir():
-        for folder in sorted(p for p in (path, *path.rglob("*")) if p.is_dir()):
-            digest.update(f"{folder.relative_to(path)} {folder.stat().st_mtime_ns}\n".encode())
+        if not is_imdb_folder(path):
+            raise ReviewsError("a folder of reviews has train/pos, train/neg, test/pos and test/neg", path)
+        for text in sorted(path.rglob("*.txt")):
+            state = text.stat()
+            digest.update(f"{text.relative_to(path)} {state.st_size} {state.st_mtime_ns}\n".encode())
     else:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())

@@ -32,6 +32,8 @@ def read_table(path: Path, columns: Columns, name: str | None = None, seed: int 
     """
     halves: dict[str, list[Review]] = {"train": [], "test": []}
     for line, row in _rows(path):
+        if columns.split != Columns.split:
+            _field(row, columns.split, "--split-column", path, line)
         half = str(row.get(columns.split) or "train")
         if half not in halves:
             raise ReviewsError(f"the split has to be train or test, not {half!r}", path, line)

@@ -23,7 +23,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from plaudit.asgi import FAILURES, MAX_BYTES, as_utf8, read_body
 from plaudit.bundle.verdict import Verdict
-from plaudit.errors import BadRequest, Unprocessable, UnsupportedMedia
+from plaudit.errors import BadRequest, EndpointError, Unprocessable, UnsupportedMedia
 from plaudit.version import __version__
 
 PAGES = {
@@ -158,9 +158,11 @@ def public_app(
     async def number(request: Request) -> Response:
         """The body is the review, whatever its content type. The answer is 1.0 for the second label, else 0.0."""
         verdict = await run_in_threadpool(ask, as_utf8(await read_body(request, max_bytes)))
-        second = (labels or tuple(verdict.scores))[1]
-        headers = {"plaudit-note": " ".join(verdict.notes)} if verdict.notes else {}
-        return PlainTextResponse(str(float(verdict.label == second)), headers=headers)
+        known = labels or tuple(verdict.scores)
+        if set(known) != set(verdict.scores):
+            raise EndpointError("the endpoint's labels are not those of the model's card", 502)
+        headers = {"plaudit-note": _header(" ".join(verdict.notes))} if verdict.notes else {}
+        return PlainTextResponse(str(float(verdict.label == known[1])), headers=headers)
 
     @app.get("/api/model", summary="The model's card", tags=["model"])
     async def model() -> dict[str, Any]:
@@ -189,6 +191,11 @@ def public_app(
 def _page(name: str) -> Response:
     content = (files("plaudit.web") / "pages" / name).read_bytes()
     return Response(content, headers={**PROTECTION, "content-type": PAGES[name]})
+
+
+def _header(text: str) -> str:
+    """``text`` as far as a header carries it."""
+    return "".join(c if c.isascii() and c.isprintable() else "?" for c in text)
 
 
 def _text_of(body: bytes) -> str:
