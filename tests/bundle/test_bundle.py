@@ -276,7 +276,7 @@ def test_a_stop_between_the_two_renames_leaves_one_of_the_two(
     rename = Path.rename
 
     def stopping(path: Path, target: Path) -> Path:
-        if path.name.endswith(".new"):
+        if path.name.endswith("-new"):
             raise KeyboardInterrupt
         return rename(path, target)
 

@@ -142,6 +142,9 @@ class _Reader(HTMLParser):
     def parse_pi(self, i: int) -> int:
         return self._paid(i, super().parse_pi(i))
 
+    def parse_comment(self, i: int, report: bool = True) -> int:
+        return self._paid(i, super().parse_comment(i, report))
+
     def parse_html_declaration(self, i: int) -> int:
         return self._paid(i, super().parse_html_declaration(i))
 
