@@ -331,7 +331,7 @@ def test_a_network_with_another_input_is_refused(original_bundle: Bundle, tmp_pa
     model = onnx.load_from_string(original_bundle.network)
     model.graph.input[0].name = model.graph.node[0].input[1] = "words"
     folder = with_network(original_bundle, model, tmp_path / "bundle")
-    assert f"{folder / 'network.onnx'} does not take ids" in refusal(folder, load)
+    assert f"{folder / 'network.onnx'} does not turn ids into scores" in refusal(folder, load)
 
 
 @pytest.mark.parametrize("network", [b"", b"not a network", bytes(1000)])
