@@ -8,12 +8,14 @@ import shutil
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from plaudit.bundle.bundle import Bundle
 from plaudit.cli.main import STEPS
+from plaudit.text.vocabulary import Vocabulary
 
 
 def plaudit(*arguments: str | Path, cwd: Path, stdin: str | bytes | None = None) -> subprocess.CompletedProcess[str]:
@@ -250,3 +252,45 @@ def test_importing_plaudit_is_light(tmp_path: Path) -> None:
     code = "import plaudit, sys; print([m for m in ('torch', 'onnxruntime', 'numpy', 'fastapi') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ})
     assert done.stdout.strip() == "[]"
+
+
+def test_prepare_replaces_nobody_elses_file(tmp_path: Path) -> None:
+    table = write_reviews(tmp_path / "train.csv")
+    before = table.read_bytes()
+    columns = ["--text-column", "words", "--label-column", "stars"]
+    done = plaudit("prepare", table, "--out", ".", "--export", "csv", *columns, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "holds train.csv, which was not prepared there" in done.stderr
+    assert table.read_bytes() == before
+
+
+def test_a_split_column_that_is_named_has_to_be_there(tmp_path: Path) -> None:
+    table = write_reviews(tmp_path / "mine.csv")
+    columns = ["--text-column", "words", "--label-column", "stars", "--split-column", "prat"]
+    done = plaudit("train", table, *columns, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "there is no column 'prat'" in done.stderr
+
+
+def test_a_vocabulary_of_another_bundle_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+    longer = Vocabulary((*bundle.vocabulary.words, "onewordmore"))
+    replace(bundle, vocabulary=longer).save(tmp_path / "mixed")
+    done = plaudit("doctor", "mixed", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "they are of two bundles" in done.stdout
+
+
+@pytest.mark.parametrize("flags", [["--all"], []])
+def test_figures_of_other_reviews_do_not_go_on_the_card(flags: list[str], here: Path) -> None:
+    rows = [f"{'negative' if i % 2 else 'positive'},a text number {i}" for i in range(20)]
+    (here / "other.csv").write_text("label,text\n" + "\n".join(rows) + "\n")
+    done = plaudit("evaluate", "other.csv", "--save", *flags, cwd=here)
+    assert done.returncode == 2
+    assert "--save is for" in done.stderr
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(here: Path) -> None:
+    done = plaudit("evaluate", "sample", "--html", "/proc/nowhere/report.html", cwd=here)
+    assert done.returncode == 2
+    assert "/proc/nowhere" in done.stderr
+    assert "Traceback" not in done.stderr
