@@ -338,3 +338,9 @@ def test_what_no_writer_writes_is_refused(accept: str) -> None:
 
 def test_readers_and_writers_are_of_the_same_types() -> None:
     assert set(READERS) == set(WRITERS) == {JSON, TEXT, CSV, NPY}
+
+
+def test_a_request_has_at_most_a_thousand_texts() -> None:
+    assert len(read_json(json.dumps({"texts": ["a"] * 1000}).encode()).texts or ()) == 1000
+    with pytest.raises(Unprocessable, match="1,000 are the most"):
+        read_json(json.dumps({"texts": ["a"] * 1001}).encode())

@@ -332,3 +332,10 @@ def test_a_real_server_answers_curls_request(classifier: Classifier) -> None:
     with live(public_app(classifier.verdict)) as address:
         assert httpx2.post(address, content=b"A wonderful film", headers=CURL).text == "1.0"
         assert httpx2.post(address, content=b"Terrible, a waste of time", headers=CURL).text == "0.0"
+
+
+def test_an_endpoint_with_other_labels_than_the_card_gives_no_number(classifier: Classifier) -> None:
+    with TestClient(public_app(classifier.verdict, labels=("bad", "good"))) as client:
+        answer = client.post("/", content=b"A wonderful film")
+    assert answer.status_code == 502
+    assert "labels are not those" in answer.json()["error"]
