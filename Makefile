@@ -39,7 +39,7 @@ $(VENV)/.up: $(NEEDS) | $(VENV)/bin/python
 
 $(VENV)/.test: $(NEEDS) | $(VENV)/bin/python
 	@echo "setting up what the tests need: once, a few minutes"
-	@$(PIP) --editable '.[train,test]'
+	@$(PIP) --editable '.[train,aws,ray,test]'
 	@touch $(VENV)/.up $@
 
 docs: $(VENV)/.test  ## what the docs take from the product: tables, commands
