@@ -5,6 +5,7 @@ PlauditError                 the root; a message says what, where, and what to d
 │   ├── ReviewsError         a reviews file that cannot be used, with file and line
 │   └── MissingExtra         a part that is not installed
 ├── BundleError              a bundle that is damaged, incomplete or too new
+├── PlaceError               a place, such as AWS, that refuses or fails
 ├── EndpointError            an endpoint that answers with a failure
 │   └── EndpointAway         an endpoint that does not answer at all
 └── RequestError             a request that gets an HTTP status and one sentence
@@ -48,6 +49,10 @@ class BundleError(PlauditError):
     """A bundle that is damaged, incomplete, or from a newer version."""
 
     exit_code = 2
+
+
+class PlaceError(PlauditError):
+    """A place that refused a call, or where something failed."""
 
 
 class EndpointError(PlauditError):
