@@ -17,6 +17,7 @@ try:
     import boto3
     from botocore import exceptions as failures
     from botocore.config import Config
+    from botocore.parsers import ResponseParserError
 except ModuleNotFoundError as missing:
     if missing.name not in ("boto3", "botocore"):
         raise
@@ -96,7 +97,7 @@ def told(doing: str) -> Iterator[None]:
         raise UsageError(CREDENTIALS) from None
     except (failures.HTTPClientError, failures.ConnectionError) as error:
         raise Unreached(f"{doing}: AWS cannot be reached ({_first(error)}): the same command tries again") from None
-    except failures.BotoCoreError as error:
+    except (failures.BotoCoreError, ResponseParserError) as error:
         raise PlaceError(f"{doing}: {_first(error)}") from None
 
 

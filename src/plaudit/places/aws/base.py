@@ -1,0 +1,273 @@
+"""What all deployments and jobs of an account and region share: one bucket and the roles that outlive a stack.
+
+It is a CloudFormation stack of its own, made with the first use and taken back with the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from plaudit.errors import PlaceError
+from plaudit.places.aws.account import Account, Refused
+from plaudit.places.aws.names import PREFIX, Name, bucket_name
+from plaudit.places.aws.stack import Stack
+
+BASE = Name("base")
+DAYS = (1, 7, 30)
+"""How long an object may be left when its deployment deletes itself: the lifecycle rules of the bucket."""
+EXPIRES = "plaudit:days"
+
+
+@dataclass(frozen=True)
+class Base:
+    """The bucket's name, and the ARNs of the roles that have been asked for so far."""
+
+    bucket: str
+    training_role: str | None = None
+    reaper_role: str | None = None
+
+
+def found(account: Account) -> Base | None:
+    """The base as it stands; None where there is none."""
+    outputs = Stack(account, BASE).outputs()
+    return Base(outputs["Bucket"], outputs.get("TrainingRole"), outputs.get("ReaperRole")) if outputs else None
+
+
+def ensure(
+    account: Account,
+    *,
+    training: bool = False,
+    reaper: bool = False,
+    say: Callable[[str], None] = lambda line: None,
+) -> Base:
+    """The base, made or extended where something is missing. What is there is never taken away."""
+    base = found(account)
+    training, reaper = (
+        training or bool(base and base.training_role),
+        reaper or bool(base and base.reaper_role),
+    )
+    if base and training == bool(base.training_role) and reaper == bool(base.reaper_role):
+        return base
+    bucket = bucket_name(account.id, account.region)
+    if base is None:
+        _free(account, bucket)
+    say(f"base      bucket {bucket}" + (" and the training job's role" if training else ""))
+    Stack(account, BASE).apply(base_template(training, reaper), BASE.tags)
+    made = found(account)
+    if made is None:
+        raise PlaceError(f"the stack {BASE.full} has no outputs: plaudit down base, then the same command again")
+    return made
+
+
+def _free(account: Account, bucket: str) -> None:
+    """Raises PlaceError where a bucket of this name is there that is not the base's."""
+    from plaudit.places.aws.account import told
+
+    try:
+        with told(f"looking for the bucket {bucket}"):
+            account.client("s3").head_bucket(Bucket=bucket)
+    except Refused as refused:
+        if refused.code in ("404", "NoSuchBucket", "NotFound"):
+            return
+        raise PlaceError(
+            f"the bucket name {bucket} is taken by somebody else ({refused.code}): take another --region"
+        ) from None
+    raise PlaceError(
+        f"the bucket {bucket} is there, but not by the stack {BASE.full}: empty and delete it"
+        f" (aws s3 rb --force s3://{bucket}), or take another --region"
+    )
+
+
+def base_template(training: bool, reaper: bool) -> dict[str, Any]:
+    """The CloudFormation template of the bucket, and of the roles that are asked for."""
+    resources: dict[str, Any] = {"Bucket": _bucket(), "BucketPolicy": _bucket_policy()}
+    outputs: dict[str, Any] = {"Bucket": {"Value": {"Ref": "Bucket"}}}
+    for wanted, name, resource in (
+        (training, "TrainingRole", _training_role()), (reaper, "ReaperRole", _reaper_role())
+    ):  # fmt: skip
+        if wanted:
+            resources[name] = resource
+            outputs[name] = {"Value": {"Fn::GetAtt": [name, "Arn"]}}
+    return {
+        "AWSTemplateFormatVersion": "2010-09-09",
+        "Description": "Plaudit: the bucket and the roles that its deployments and jobs share",
+        "Resources": resources,
+        "Outputs": outputs,
+    }
+
+
+def _bucket() -> dict[str, Any]:
+    return {
+        "Type": "AWS::S3::Bucket",
+        "DeletionPolicy": "Delete",
+        "UpdateReplacePolicy": "Retain",
+        "Properties": {
+            "BucketName": {"Fn::Sub": f"{PREFIX}-${{AWS::AccountId}}-${{AWS::Region}}"},
+            "PublicAccessBlockConfiguration": dict.fromkeys(
+                ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True
+            ),
+            "BucketEncryption": {
+                "ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+            },
+            "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+            "LifecycleConfiguration": {
+                "Rules": [
+                    {
+                        "Id": "unfinished-uploads",
+                        "Status": "Enabled",
+                        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+                    },
+                    *(
+                        {
+                            "Id": f"days-{days}",
+                            "Status": "Enabled",
+                            "TagFilters": [{"Key": EXPIRES, "Value": str(days)}],
+                            "ExpirationInDays": days,
+                        }
+                        for days in DAYS
+                    ),
+                ]
+            },
+        },
+    }
+
+
+def _bucket_policy() -> dict[str, Any]:
+    return {
+        "Type": "AWS::S3::BucketPolicy",
+        "Properties": {
+            "Bucket": {"Ref": "Bucket"},
+            "PolicyDocument": {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {
+                        "Sid": "OnlyEncryptedConnections",
+                        "Effect": "Deny",
+                        "Principal": "*",
+                        "Action": "s3:*",
+                        "Resource": [{"Fn::GetAtt": ["Bucket", "Arn"]}, {"Fn::Sub": "${Bucket.Arn}/*"}],
+                        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+                    }
+                ],
+            },
+        },
+    }
+
+
+def role(service: str, statements: list[dict[str, Any]], **conditions: Any) -> dict[str, Any]:
+    """An IAM role that one AWS service may take, with one inline policy."""
+    trust: dict[str, Any] = {
+        "Effect": "Allow",
+        "Principal": {"Service": service},
+        "Action": "sts:AssumeRole",
+    }
+    if conditions:
+        trust["Condition"] = conditions
+    return {
+        "Type": "AWS::IAM::Role",
+        "Properties": {
+            "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
+            "Policies": [
+                {
+                    "PolicyName": "least",
+                    "PolicyDocument": {"Version": "2012-10-17", "Statement": statements},
+                }
+            ],
+        },
+    }
+
+
+def allow(actions: str, *resources: Any, **conditions: Any) -> dict[str, Any]:
+    """A policy's statement: ``actions`` separated by spaces, on ``resources``; a string with ${…} is filled in."""
+    found = [{"Fn::Sub": item} if isinstance(item, str) and "${" in item else item for item in resources]
+    statement: dict[str, Any] = {"Effect": "Allow", "Action": actions.split(), "Resource": found}
+    return {**statement, "Condition": conditions} if conditions else statement
+
+
+SAME_ACCOUNT = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+"""Keeps a service from being talked into using our role by another account."""
+
+
+def _training_role() -> dict[str, Any]:
+    arn = "arn:${AWS::Partition}"
+    return role(
+        "sagemaker.amazonaws.com",
+        [
+            allow("s3:GetObject s3:PutObject s3:DeleteObject", "${Bucket.Arn}/*"),
+            allow("s3:ListBucket s3:GetBucketLocation", "${Bucket.Arn}"),
+            allow(
+                "logs:CreateLogGroup logs:CreateLogStream logs:PutLogEvents logs:DescribeLogStreams",
+                *(
+                    f"{arn}:logs:${{AWS::Region}}:${{AWS::AccountId}}:log-group:/aws/sagemaker/{kind}Jobs{rest}"
+                    for kind in ("Training", "Transform")
+                    for rest in ("", ":*")
+                ),
+            ),
+            allow(
+                "cloudwatch:PutMetricData", "*",
+                StringEquals={"cloudwatch:namespace": ["/aws/sagemaker/TrainingJobs", "/aws/sagemaker/TransformJobs"]},
+            ),
+            allow(
+                "ecr:BatchCheckLayerAvailability ecr:GetDownloadUrlForLayer ecr:BatchGetImage",
+                f"{arn}:ecr:${{AWS::Region}}:*:repository/*",
+            ),
+            allow("ecr:GetAuthorizationToken", "*"),
+        ],
+        **SAME_ACCOUNT,
+    )  # fmt: skip
+
+
+def _reaper_role() -> dict[str, Any]:
+    """What a schedule needs to delete a stack when its time is up: deleting, by Plaudit's names, and nothing else.
+
+    It stands outside of the stacks that it deletes: a role cannot finish deleting a stack that it is part of.
+    """
+    here = "${AWS::Region}:${AWS::AccountId}"
+    arn = "arn:${AWS::Partition}"
+    return role(
+        "scheduler.amazonaws.com",
+        [
+            allow(
+                "cloudformation:DeleteStack cloudformation:DescribeStacks",
+                f"{arn}:cloudformation:{here}:stack/plaudit-*",
+            ),
+            allow(
+                "sagemaker:DeleteEndpoint sagemaker:DeleteEndpointConfig sagemaker:DeleteModel"
+                " sagemaker:DescribeEndpoint sagemaker:DescribeEndpointConfig sagemaker:DescribeModel",
+                *(f"{arn}:sagemaker:{here}:{kind}/plaudit-*" for kind in ("endpoint", "endpoint-config", "model")),
+                *(f"{arn}:sagemaker:{here}:{kind}/model-*" for kind in ("endpoint-config", "model")),
+            ),
+            allow(
+                "lambda:DeleteFunction lambda:GetFunction lambda:RemovePermission lambda:DeleteAlias lambda:GetAlias"
+                " lambda:ListVersionsByFunction",
+                f"{arn}:lambda:{here}:function:plaudit-*",
+            ),
+            allow(
+                "apigateway:DELETE apigateway:GET", f"{arn}:apigateway:${{AWS::Region}}::/apis",
+                f"{arn}:apigateway:${{AWS::Region}}::/apis/*", f"{arn}:apigateway:${{AWS::Region}}::/tags/*",
+            ),
+            allow("logs:DeleteLogGroup", *(f"{arn}:logs:{here}:log-group:{group}plaudit-*" for group in LOG_GROUPS)),
+            allow("logs:DescribeLogGroups logs:DeleteLogDelivery logs:GetLogDelivery", "*"),
+            allow(
+                "iam:DeleteRole iam:DeleteRolePolicy iam:GetRole iam:GetRolePolicy",
+                f"{arn}:iam::${{AWS::AccountId}}:role/plaudit-*",
+            ),
+            allow("cloudwatch:DeleteAlarms", f"{arn}:cloudwatch:{here}:alarm:plaudit-*"),
+            allow("cloudwatch:DescribeAlarms", "*"),
+            allow("sns:DeleteTopic sns:GetTopicAttributes sns:SetTopicAttributes sns:Unsubscribe",
+                  f"{arn}:sns:{here}:plaudit-*"),
+            allow("budgets:ModifyBudget budgets:ViewBudget", f"{arn}:budgets::${{AWS::AccountId}}:budget/plaudit-*"),
+            allow(
+                "application-autoscaling:DeregisterScalableTarget application-autoscaling:DeleteScalingPolicy"
+                " application-autoscaling:DescribeScalableTargets application-autoscaling:DescribeScalingPolicies", "*",
+            ),
+            allow("scheduler:DeleteSchedule scheduler:GetSchedule",
+                  f"{arn}:scheduler:{here}:schedule/default/plaudit-*"),
+        ],
+        **SAME_ACCOUNT,
+    )  # fmt: skip
+
+
+LOG_GROUPS = ("/aws/lambda/", "/aws/sagemaker/Endpoints/", "/aws/vendedlogs/")
