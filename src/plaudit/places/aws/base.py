@@ -11,6 +11,7 @@ from typing import Any
 
 from plaudit.errors import PlaceError
 from plaudit.places.aws.account import Account, Refused
+from plaudit.places.aws.fragments import ARN, HERE, SAME_ACCOUNT, allow, role
 from plaudit.places.aws.names import PREFIX, Name, bucket_name
 from plaudit.places.aws.stack import Stack
 
@@ -156,42 +157,7 @@ def _bucket_policy() -> dict[str, Any]:
     }
 
 
-def role(service: str, statements: list[dict[str, Any]], **conditions: Any) -> dict[str, Any]:
-    """An IAM role that one AWS service may take, with one inline policy."""
-    trust: dict[str, Any] = {
-        "Effect": "Allow",
-        "Principal": {"Service": service},
-        "Action": "sts:AssumeRole",
-    }
-    if conditions:
-        trust["Condition"] = conditions
-    return {
-        "Type": "AWS::IAM::Role",
-        "Properties": {
-            "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
-            "Policies": [
-                {
-                    "PolicyName": "least",
-                    "PolicyDocument": {"Version": "2012-10-17", "Statement": statements},
-                }
-            ],
-        },
-    }
-
-
-def allow(actions: str, *resources: Any, **conditions: Any) -> dict[str, Any]:
-    """A policy's statement: ``actions`` separated by spaces, on ``resources``; a string with ${…} is filled in."""
-    found = [{"Fn::Sub": item} if isinstance(item, str) and "${" in item else item for item in resources]
-    statement: dict[str, Any] = {"Effect": "Allow", "Action": actions.split(), "Resource": found}
-    return {**statement, "Condition": conditions} if conditions else statement
-
-
-SAME_ACCOUNT = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
-"""Keeps a service from being talked into using our role by another account."""
-
-
 def _training_role() -> dict[str, Any]:
-    arn = "arn:${AWS::Partition}"
     return role(
         "sagemaker.amazonaws.com",
         [
@@ -200,7 +166,7 @@ def _training_role() -> dict[str, Any]:
             allow(
                 "logs:CreateLogGroup logs:CreateLogStream logs:PutLogEvents logs:DescribeLogStreams",
                 *(
-                    f"{arn}:logs:${{AWS::Region}}:${{AWS::AccountId}}:log-group:/aws/sagemaker/{kind}Jobs{rest}"
+                    f"{ARN}:logs:{HERE}:log-group:/aws/sagemaker/{kind}Jobs{rest}"
                     for kind in ("Training", "Transform")
                     for rest in ("", ":*")
                 ),
@@ -211,7 +177,7 @@ def _training_role() -> dict[str, Any]:
             ),
             allow(
                 "ecr:BatchCheckLayerAvailability ecr:GetDownloadUrlForLayer ecr:BatchGetImage",
-                f"{arn}:ecr:${{AWS::Region}}:*:repository/*",
+                f"{ARN}:ecr:${{AWS::Region}}:*:repository/*",
             ),
             allow("ecr:GetAuthorizationToken", "*"),
         ],
@@ -224,50 +190,47 @@ def _reaper_role() -> dict[str, Any]:
 
     It stands outside of the stacks that it deletes: a role cannot finish deleting a stack that it is part of.
     """
-    here = "${AWS::Region}:${AWS::AccountId}"
-    arn = "arn:${AWS::Partition}"
     return role(
         "scheduler.amazonaws.com",
         [
             allow(
                 "cloudformation:DeleteStack cloudformation:DescribeStacks",
-                f"{arn}:cloudformation:{here}:stack/plaudit-*",
+                f"{ARN}:cloudformation:{HERE}:stack/plaudit-*",
             ),
             allow(
                 "sagemaker:DeleteEndpoint sagemaker:DeleteEndpointConfig sagemaker:DeleteModel"
                 " sagemaker:DescribeEndpoint sagemaker:DescribeEndpointConfig sagemaker:DescribeModel",
-                *(f"{arn}:sagemaker:{here}:{kind}/plaudit-*" for kind in ("endpoint", "endpoint-config", "model")),
-                *(f"{arn}:sagemaker:{here}:{kind}/model-*" for kind in ("endpoint-config", "model")),
+                *(f"{ARN}:sagemaker:{HERE}:{kind}/plaudit-*" for kind in ("endpoint", "endpoint-config", "model")),
             ),
             allow(
                 "lambda:DeleteFunction lambda:GetFunction lambda:RemovePermission lambda:DeleteAlias lambda:GetAlias"
                 " lambda:ListVersionsByFunction",
-                f"{arn}:lambda:{here}:function:plaudit-*",
+                f"{ARN}:lambda:{HERE}:function:plaudit-*",
             ),
             allow(
-                "apigateway:DELETE apigateway:GET", f"{arn}:apigateway:${{AWS::Region}}::/apis",
-                f"{arn}:apigateway:${{AWS::Region}}::/apis/*", f"{arn}:apigateway:${{AWS::Region}}::/tags/*",
+                "apigateway:DELETE apigateway:GET", f"{ARN}:apigateway:${{AWS::Region}}::/apis",
+                f"{ARN}:apigateway:${{AWS::Region}}::/apis/*", f"{ARN}:apigateway:${{AWS::Region}}::/tags/*",
             ),
-            allow("logs:DeleteLogGroup", *(f"{arn}:logs:{here}:log-group:{group}plaudit-*" for group in LOG_GROUPS)),
-            allow("logs:DescribeLogGroups logs:DeleteLogDelivery logs:GetLogDelivery", "*"),
+            allow("logs:DeleteLogGroup", *(f"{ARN}:logs:{HERE}:log-group:{group}plaudit-*" for group in LOG_GROUPS)),
+            allow("logs:DescribeLogGroups", "*"),
             allow(
                 "iam:DeleteRole iam:DeleteRolePolicy iam:GetRole iam:GetRolePolicy",
-                f"{arn}:iam::${{AWS::AccountId}}:role/plaudit-*",
+                f"{ARN}:iam::${{AWS::AccountId}}:role/plaudit-*",
             ),
-            allow("cloudwatch:DeleteAlarms", f"{arn}:cloudwatch:{here}:alarm:plaudit-*"),
+            allow("cloudwatch:DeleteAlarms", f"{ARN}:cloudwatch:{HERE}:alarm:plaudit-*"),
             allow("cloudwatch:DescribeAlarms", "*"),
             allow("sns:DeleteTopic sns:GetTopicAttributes sns:SetTopicAttributes sns:Unsubscribe",
-                  f"{arn}:sns:{here}:plaudit-*"),
-            allow("budgets:ModifyBudget budgets:ViewBudget", f"{arn}:budgets::${{AWS::AccountId}}:budget/plaudit-*"),
+                  f"{ARN}:sns:{HERE}:plaudit-*"),
+            allow("budgets:ModifyBudget budgets:ViewBudget", f"{ARN}:budgets::${{AWS::AccountId}}:budget/plaudit-*"),
             allow(
                 "application-autoscaling:DeregisterScalableTarget application-autoscaling:DeleteScalingPolicy"
                 " application-autoscaling:DescribeScalableTargets application-autoscaling:DescribeScalingPolicies", "*",
             ),
             allow("scheduler:DeleteSchedule scheduler:GetSchedule",
-                  f"{arn}:scheduler:{here}:schedule/default/plaudit-*"),
+                  f"{ARN}:scheduler:{HERE}:schedule/default/plaudit-*"),
         ],
         **SAME_ACCOUNT,
     )  # fmt: skip
 
 
-LOG_GROUPS = ("/aws/lambda/", "/aws/sagemaker/Endpoints/", "/aws/vendedlogs/")
+LOG_GROUPS = ("/aws/lambda/", "/aws/sagemaker/Endpoints/")

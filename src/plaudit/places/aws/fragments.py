@@ -1,0 +1,77 @@
+"""Pieces that every template is made of: roles, statements, log groups, tags. Knows no plan."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from plaudit.places.aws.names import Name
+
+ARN = "arn:${AWS::Partition}"
+HERE = "${AWS::Region}:${AWS::AccountId}"
+SAME_ACCOUNT = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+"""Keeps a service from being talked into using our role by another account."""
+LISTS = "IAM::Role Logs::LogGroup SageMaker::Model SageMaker::EndpointConfig SageMaker::Endpoint Lambda::Function"
+LISTS += " SNS::Topic CloudWatch::Alarm"
+
+
+def role(service: str, statements: list[dict[str, Any]], **conditions: Any) -> dict[str, Any]:
+    """An IAM role that one AWS service may take, with one inline policy."""
+    trust: dict[str, Any] = {
+        "Effect": "Allow",
+        "Principal": {"Service": service},
+        "Action": "sts:AssumeRole",
+    }
+    if conditions:
+        trust["Condition"] = conditions
+    return {
+        "Type": "AWS::IAM::Role",
+        "Properties": {
+            "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
+            "Policies": [
+                {
+                    "PolicyName": "least",
+                    "PolicyDocument": {"Version": "2012-10-17", "Statement": statements},
+                }
+            ],
+        },
+    }
+
+
+def allow(actions: str, *resources: Any, **conditions: Any) -> dict[str, Any]:
+    """A policy's statement: ``actions`` separated by spaces, on ``resources``; a string with ${…} is filled in."""
+    found = [{"Fn::Sub": item} if isinstance(item, str) and "${" in item else item for item in resources]
+    statement: dict[str, Any] = {"Effect": "Allow", "Action": actions.split(), "Resource": found}
+    return {**statement, "Condition": conditions} if conditions else statement
+
+
+def log_group(name: str, days: int) -> dict[str, Any]:
+    """A log group that expires and goes with its stack."""
+    return {
+        "Type": "AWS::Logs::LogGroup",
+        "DeletionPolicy": "Delete",
+        "UpdateReplacePolicy": "Delete",
+        "Properties": {"LogGroupName": name, "RetentionInDays": days},
+    }
+
+
+def write_logs(group: str) -> dict[str, Any]:
+    """Leave to write into a log group that is there: a service that may not create one leaves none behind."""
+    return allow("logs:CreateLogStream logs:PutLogEvents", f"{ARN}:logs:{HERE}:log-group:{group}:*")
+
+
+def tag(resource: dict[str, Any], name: Name) -> None:
+    """Puts the tags into a resource, in the form that its type takes them."""
+    kind = resource["Type"].removeprefix("AWS::")
+    if kind in LISTS.split():
+        resource["Properties"]["Tags"] = name.tag_list
+    elif kind in ("ApiGatewayV2::Api", "ApiGatewayV2::Stage"):
+        resource["Properties"]["Tags"] = name.tags
+    elif kind == "Budgets::Budget":
+        resource["Properties"]["ResourceTags"] = name.tag_list
+
+
+def digest(value: Any) -> str:
+    """Eight digits of a value: the end of a name, where AWS lets a thing be replaced but not changed."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:8]

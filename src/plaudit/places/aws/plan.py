@@ -1,0 +1,144 @@
+"""What is to be deployed, checked against AWS's limits before any call. Knows no service."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+from plaudit.errors import UsageError
+from plaudit.places.aws import prices
+from plaudit.places.aws.names import Name
+from plaudit.places.aws.parts import Target
+
+To = Literal["sagemaker", "lambda"]
+Kind = Literal["serverless", "instance", "async", "function"]
+SERVERLESS_MEMORY = (1024, 6144)
+SERVERLESS_CONCURRENCY = 200
+FUNCTION_MEMORY = (128, 10240)
+MOST_INSTANCES = 50
+LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365)
+SHORTEST_TTL, LONGEST_TTL = timedelta(minutes=15), timedelta(days=30)
+SNAPSTART_PYTHON = ("3.12", "3.13")
+NO_SNAPSTART = ("ap-southeast-7", "mx-central-1", "us-gov-east-1", "us-gov-west-1", "cn-north-1", "cn-northwest-1")
+"""Regions without SnapStart for Python."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every option of a deployment. Raises UsageError that names the limit where AWS would refuse one.
+
+    Memory is in megabytes; ``rate`` and ``burst`` are requests a second of the public API; ``budget`` is
+    in US dollars a month; ``least`` and ``most`` are instances.
+    """
+
+    name: Name
+    region: str
+    to: To = "sagemaker"
+    memory: int = 4096
+    concurrency: int = 5
+    instance: str | None = None
+    least: int = 1
+    most: int = 2
+    asynchronous: bool = False
+    function_memory: int = 1769
+    target: Target = field(default_factory=Target)
+    snapstart: bool = False
+    rate: int = 10
+    burst: int = 20
+    origins: tuple[str, ...] = ("*",)
+    budget: float = 10.0
+    email: str | None = None
+    log_days: int = 14
+    ttl: timedelta | None = None
+
+    def __post_init__(self) -> None:
+        self._check_endpoint()
+        self._check_function()
+        self._check_api()
+
+    @property
+    def kind(self) -> Kind:
+        if self.to == "lambda":
+            return "function"
+        if self.asynchronous:
+            return "async"
+        return "instance" if self.instance else "serverless"
+
+    @property
+    def host(self) -> str:
+        """The instance behind a real-time or asynchronous endpoint."""
+        return self.instance or "ml.c5.large"
+
+    def _check_endpoint(self) -> None:
+        low, high = SERVERLESS_MEMORY
+        if not low <= self.memory <= high or self.memory % 1024:
+            raise UsageError(f"--memory {self.memory}: a serverless endpoint has {low:,} to {high:,} MB in whole GB")
+        _between(self.concurrency, "--concurrency", 1, SERVERLESS_CONCURRENCY, "a serverless endpoint's requests")
+        if self.to == "lambda" and (self.instance or self.asynchronous):
+            raise UsageError("--instance and --async are for --to sagemaker: a function has no instances")
+        if self.instance and not re.fullmatch(r"ml\.[a-z0-9-]+\.[a-z0-9]+", self.instance):
+            raise UsageError(f"--instance {self.instance}: SageMaker's instances are called like ml.c5.large")
+        if self.instance and self.instance in prices.INSTANCES and prices.hourly(self.instance, "hosting") is None:
+            raise UsageError(f"--instance {self.instance} is for training only: take ml.c5.large, say")
+        _between(self.most, "--max-instances", 1, MOST_INSTANCES, "an endpoint's instances")
+        lowest = 0 if self.asynchronous else 1
+        _between(self.least, "--min-instances", lowest, self.most, "up to --max-instances; 0 with --async only:")
+
+    def _check_function(self) -> None:
+        low, high = FUNCTION_MEMORY
+        _between(self.function_memory, "--function-memory", low, high, "a function's megabytes")
+        if not self.snapstart:
+            return
+        if self.to != "lambda":
+            raise UsageError("--snapstart is for --to lambda: the function before an endpoint starts fast enough")
+        if self.target.python not in SNAPSTART_PYTHON:
+            raise UsageError(f"--snapstart takes Python {' or '.join(SNAPSTART_PYTHON)}, not {self.target.python}")
+        if self.region in NO_SNAPSTART:
+            raise UsageError(f"{self.region} does not offer SnapStart for Python: leave --snapstart out")
+
+    def _check_api(self) -> None:
+        _between(self.rate, "--rate", 1, 10_000, "an HTTP API's requests a second")
+        _between(self.burst, "--burst", 1, 5_000, "an HTTP API's burst")
+        if self.budget < 1:
+            raise UsageError("--budget is in US dollars a month, 1 or more")
+        if self.email is not None and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", self.email):
+            raise UsageError(f"--email {self.email} is no address")
+        if self.log_days not in LOG_DAYS:
+            raise UsageError(f"--log-days {self.log_days}: CloudWatch keeps logs {', '.join(map(str, LOG_DAYS))} days")
+        for origin in self.origins:
+            if not re.fullmatch(r"\*|https?://[^\s/*]+", origin):
+                raise UsageError(f"--origin {origin}: an origin is https://host, with no path, or * for all")
+        if self.ttl is not None and not SHORTEST_TTL <= self.ttl <= LONGEST_TTL:
+            raise UsageError("--ttl is between 15m and 30d")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Where a deployment's parts lie: the keys in the bucket, and the image of the endpoint.
+
+    ``reaper_role`` is the ARN of the role that may delete the stack, and ``ends`` the moment (UTC) when it does.
+    """
+
+    bucket: str
+    function: str
+    archive: str = ""
+    image: str = ""
+    image_repository: str = ""
+    reaper_role: str = ""
+    ends: datetime | None = None
+
+
+def _between(value: int, flag: str, low: int, high: int, what: str) -> None:
+    if not low <= value <= high:
+        raise UsageError(f"{flag} {value}: {what} {low:,} to {high:,}")
+
+
+def duration(text: str) -> timedelta:
+    """`4h`, `30m`, `2d` or `1h30m` as a span. Raises UsageError."""
+    found = re.fullmatch(r"(?:(\d{1,3})d)?(?:(\d{1,4})h)?(?:(\d{1,5})m)?", text.strip().lower())
+    if not found or not any(found.groups()):
+        raise UsageError(f"{text!r} is no span of time: write 30m, 4h or 2d")
+    days, hours, minutes = (int(part or 0) for part in found.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes)
