@@ -164,9 +164,10 @@ def _api(plan: Plan) -> dict[str, Any]:
         },
         "ApiMayCall": {
             "Type": "AWS::Lambda::Permission",
+            "DependsOn": ["Live"],
             "Properties": {
                 "Action": "lambda:InvokeFunction",
-                "FunctionName": {"Ref": "Live"},
+                "FunctionName": {"Fn::Sub": "${Function}:live"},
                 "Principal": "apigateway.amazonaws.com",
                 "SourceArn": {"Fn::Sub": f"{ARN}:execute-api:{HERE}:${{Api}}/*"},
             },
