@@ -215,7 +215,7 @@ def _reaper_role() -> dict[str, Any]:
             allow("logs:DescribeLogGroups", "*"),
             allow(
                 "iam:DeleteRole iam:DeleteRolePolicy iam:GetRole iam:GetRolePolicy",
-                f"{ARN}:iam::${{AWS::AccountId}}:role/plaudit-*",
+                f"{ARN}:iam::${{AWS::AccountId}}:role/plaudit/${{AWS::Region}}/plaudit-*",
             ),
             allow("cloudwatch:DeleteAlarms", f"{ARN}:cloudwatch:{HERE}:alarm:plaudit-*"),
             allow("cloudwatch:DescribeAlarms", "*"),

@@ -28,6 +28,7 @@ def role(service: str, statements: list[dict[str, Any]], **conditions: Any) -> d
     return {
         "Type": "AWS::IAM::Role",
         "Properties": {
+            "Path": {"Fn::Sub": "/plaudit/${AWS::Region}/"},
             "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
             "Policies": [
                 {

@@ -205,7 +205,7 @@ def _budget(plan: Plan) -> dict[str, Any]:
             "DependsOn": ["AlertsPolicy"],
             "Properties": {
                 "Budget": {
-                    "BudgetName": plan.name.full,
+                    "BudgetName": f"{plan.name.full}-{plan.region}",
                     "BudgetType": "COST",
                     "TimeUnit": "MONTHLY",
                     "BudgetLimit": {"Amount": plan.budget, "Unit": "USD"},
