@@ -84,23 +84,7 @@ def serve_road(bundle: Bundle, host: str, port: int) -> None:
 
 def _app(ask: Callable[[str], Verdict], card: Card | None, max_bytes: int = MAX_BYTES) -> Any:
     try:
-        from plaudit.web.app import public_app
+        from plaudit.web.app import app_for
     except ModuleNotFoundError as error:
         raise UsageError(f"the page needs {error.name}: pip install plaudit") from None
-    return public_app(ask, about(card) if card else None, card.labels if card else None, max_bytes)
-
-
-def about(card: Card) -> dict[str, Any]:
-    """What the page tells of a model."""
-    split = "test" if "test" in card.metrics else "validation"
-    metrics = card.metrics.get(split)
-    return {
-        "name": card.name,
-        "recipe": card.recipe.get("name"),
-        "labels": list(card.labels),
-        "max_words": card.max_words,
-        "data": {name: card.data.get(name) for name in ("name", "train", "validation", "test")},
-        "metrics": {**metrics, "split": split} if metrics else None,
-        "parameters": card.training.get("parameters"),
-        "trained": card.training.get("date"),
-    }
+    return app_for(ask, card, max_bytes)

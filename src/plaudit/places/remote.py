@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -38,15 +38,7 @@ class RemoteClassifier:
         self._timeout, self._own = timeout, threading.local()
 
     def verdict(self, text: str) -> Verdict:
-        try:
-            found = self._ask(text.encode("utf-8"), "text/plain; charset=utf-8")
-        except UnicodeEncodeError:
-            # Half a surrogate pair has no UTF-8: only JSON's escapes carry it.
-            found = self._ask(json.dumps({"text": text}).encode(), "application/json")
-        try:
-            return Verdict.from_json(found)
-        except (KeyError, TypeError, ValueError, AttributeError):
-            raise EndpointError(f"{self._place} answered with something that is not a verdict", 502) from None
+        return judged(text, self._ask, self._place)
 
     def verdicts(self, texts: Sequence[str], workers: int = 2) -> Iterator[Verdict]:
         """A verdict for each text, in order, one request a text."""
@@ -92,6 +84,23 @@ class RemoteClassifier:
         if connection is not None:
             connection.close()
         self._own.connection = None
+
+
+def judged(text: str, ask: Callable[[bytes, str], Any], place: str) -> Verdict:
+    """The verdict on ``text`` of an endpoint; ``ask`` takes a body and its content type, and gives the answer's JSON.
+
+    Raises EndpointError that names ``place`` where that is no verdict.
+    """
+    try:
+        body, content_type = text.encode("utf-8"), "text/plain; charset=utf-8"
+    except UnicodeEncodeError:
+        # Half a surrogate pair has no UTF-8: only JSON's escapes carry it.
+        body, content_type = json.dumps({"text": text}).encode(), "application/json"
+    found = ask(body, content_type)
+    try:
+        return Verdict.from_json(found)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise EndpointError(f"{place} answered with something that is not a verdict", 502) from None
 
 
 def _parsed(answer: http.client.HTTPResponse, content: bytes, place: str) -> Any:

@@ -22,6 +22,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from plaudit.asgi import FAILURES, MAX_BYTES, as_utf8, read_body
+from plaudit.bundle.card import Card
 from plaudit.bundle.verdict import Verdict
 from plaudit.errors import BadRequest, EndpointError, Unprocessable, UnsupportedMedia
 from plaudit.version import __version__
@@ -89,6 +90,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
         429: "too many requests are waiting; Retry-After says when to try again",
         502: "the endpoint answered with something that is not a verdict",
         503: "no model is loaded, or the endpoint is away",
+        504: "the model took too long to answer; Retry-After says when to try again",
     }.items()
 }
 REVIEW_BODY = {
@@ -150,7 +152,7 @@ def public_app(
     @app.post(
         "/",
         response_class=PlainTextResponse,
-        responses={status: REFUSALS[status] for status in (400, 413, 429, 502, 503)},
+        responses={status: REFUSALS[status] for status in (400, 413, 429, 502, 503, 504)},
         openapi_extra=TEXT_BODY,
         summary="Judge raw text with one number",
         tags=["reviews"],
@@ -186,6 +188,27 @@ def public_app(
         return _page(name)
 
     return app
+
+
+def app_for(ask: Callable[[str], Verdict], card: Card | None, max_bytes: int = MAX_BYTES) -> FastAPI:
+    """`public_app`, with what the card of the model tells the page; without a card it says nothing of the model."""
+    return public_app(ask, about(card) if card else None, card.labels if card else None, max_bytes)
+
+
+def about(card: Card) -> dict[str, Any]:
+    """What the page tells of a model."""
+    split = "test" if "test" in card.metrics else "validation"
+    metrics = card.metrics.get(split)
+    return {
+        "name": card.name,
+        "recipe": card.recipe.get("name"),
+        "labels": list(card.labels),
+        "max_words": card.max_words,
+        "data": {name: card.data.get(name) for name in ("name", "train", "validation", "test")},
+        "metrics": {**metrics, "split": split} if metrics else None,
+        "parameters": card.training.get("parameters"),
+        "trained": card.training.get("date"),
+    }
 
 
 def _page(name: str) -> Response:
