@@ -13,12 +13,11 @@ from plaudit.errors import PlaceError
 from plaudit.places.aws.account import Account, Refused
 from plaudit.places.aws.fragments import ARN, HERE, SAME_ACCOUNT, allow, role
 from plaudit.places.aws.names import PREFIX, Name, bucket_name
+from plaudit.places.aws.plan import OBJECT_DAYS
 from plaudit.places.aws.stack import Stack
+from plaudit.places.aws.storage import EXPIRES
 
 BASE = Name("base")
-DAYS = (1, 7, 30)
-"""How long an object may be left when its deployment deletes itself: the lifecycle rules of the bucket."""
-EXPIRES = "plaudit:days"
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,7 @@ def _bucket() -> dict[str, Any]:
                             "TagFilters": [{"Key": EXPIRES, "Value": str(days)}],
                             "ExpirationInDays": days,
                         }
-                        for days in DAYS
+                        for days in OBJECT_DAYS
                     ),
                 ]
             },

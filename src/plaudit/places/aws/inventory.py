@@ -14,8 +14,9 @@ from plaudit.errors import PlaceError
 from plaudit.places.aws.account import Account, Refused, told
 from plaudit.places.aws.base import BASE
 from plaudit.places.aws.kinds import KINDS, Found
-from plaudit.places.aws.names import TAG, Name
+from plaudit.places.aws.names import TAG, Name, bucket_name
 from plaudit.places.aws.stack import Stack, StackFailed
+from plaudit.places.aws.storage import Storage
 
 OTHER = "other"
 GONE = ("NotFound", "NoSuch", "does not exist", "Could not find", "not found")
@@ -125,7 +126,7 @@ def remove(account: Account, name: Name, say: Callable[[str], None] = lambda lin
     """
     number, stuck = 0, ""
     if name.own == BASE.own:
-        number += _empty(account, say)
+        number += _empty(account)
     try:
         number += Stack(account, name, say, pause).delete()
     except StackFailed as failed:
@@ -148,13 +149,12 @@ def remove(account: Account, name: Name, say: Callable[[str], None] = lambda lin
     return number
 
 
-def _empty(account: Account, say: Callable[[str], None]) -> int:
+def _empty(account: Account) -> int:
     """Empties the bucket before the base's stack goes. Raises PlaceError where something still uses the base."""
     users = sorted({entry.name for entry in take(account).resources} - {BASE.own})
     if users:
         raise PlaceError(f"the base is in use: plaudit down {' '.join(users)}")
-    say("emptying the bucket")
-    return 0
+    return Storage(account, bucket_name(account.id, account.region)).remove("")
 
 
 def _unused(account: Account) -> bool:

@@ -194,7 +194,7 @@ def _schedules(account: Account) -> Iterator[Found]:
 def _objects(account: Account) -> Iterator[Found]:
     """What lies in the bucket, by the name that it lies under."""
     sizes: dict[str, list[int]] = {}
-    for found in Storage(account, bucket_name(account.id, account.region)).keys():
+    for found in Storage(account, bucket_name(account.id, account.region)).keys():  # noqa: SIM118
         sizes.setdefault(found.key.partition("/")[0], []).append(found.size)
     for name, several in sorted(sizes.items()):
         state = f"{len(several):,} objects, {sum(several) / 1e6:,.1f} MB"

@@ -20,6 +20,8 @@ FUNCTION_MEMORY = (128, 10240)
 MOST_INSTANCES = 50
 LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365)
 SHORTEST_TTL, LONGEST_TTL = timedelta(minutes=15), timedelta(days=30)
+OBJECT_DAYS = (1, 7, 30)
+"""The spans for which the bucket has lifecycle rules."""
 SNAPSTART_PYTHON = ("3.12", "3.13")
 NO_SNAPSTART = ("ap-southeast-7", "mx-central-1", "us-gov-east-1", "us-gov-west-1", "cn-north-1", "cn-northwest-1")
 """Regions without SnapStart for Python."""
@@ -65,6 +67,11 @@ class Plan:
         if self.asynchronous:
             return "async"
         return "instance" if self.instance else "serverless"
+
+    @property
+    def days(self) -> int | None:
+        """Days after which its objects may go where it deletes itself; None where it stays."""
+        return next(days for days in OBJECT_DAYS if timedelta(days=days) >= self.ttl) if self.ttl else None
 
     @property
     def host(self) -> str:

@@ -11,6 +11,8 @@ from plaudit.places.aws.account import Account, Refused, told
 from plaudit.progress import Track, quiet
 
 CHUNK = 8 << 20
+EXPIRES = "plaudit:days"
+"""The tag of an object that the bucket's lifecycle rules look at."""
 MISSING = frozenset("404 NoSuchKey NoSuchBucket NotFound".split())
 
 
@@ -122,6 +124,17 @@ class Storage:
             if refused.code not in MISSING:
                 raise
         return number
+
+    def expire(self, prefix: str, days: int | None) -> None:
+        """Marks what is under ``prefix`` for the bucket's lifecycle rules, or takes the mark off again."""
+        with told(f"marking {self.uri(prefix)}"):
+            for found in self.keys(prefix):
+                place = {"Bucket": self.bucket, "Key": found.key}
+                if days is None:
+                    self._client.delete_object_tagging(**place)
+                else:
+                    mark = {"TagSet": [{"Key": EXPIRES, "Value": str(days)}]}
+                    self._client.put_object_tagging(**place, Tagging=mark)
 
     def _versions(self, prefix: str) -> Iterator[dict[str, str]]:
         for page in self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix):
