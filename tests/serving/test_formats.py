@@ -18,6 +18,8 @@ from plaudit.errors import BadRequest, RequestError, Unprocessable, UnsupportedM
 from plaudit.serving.formats import (
     CSV,
     JSON,
+    JSON_LINES,
+    MAX_LINES,
     NPY,
     READERS,
     TEXT,
@@ -28,10 +30,12 @@ from plaudit.serving.formats import (
     media_type,
     read_csv,
     read_json,
+    read_json_lines,
     read_npy,
     read_text,
     write_csv,
     write_json,
+    write_json_lines,
     write_npy,
     write_text,
 )
@@ -337,10 +341,54 @@ def test_what_no_writer_writes_is_refused(accept: str) -> None:
 
 
 def test_readers_and_writers_are_of_the_same_types() -> None:
-    assert set(READERS) == set(WRITERS) == {JSON, TEXT, CSV, NPY}
+    assert set(READERS) == set(WRITERS) == {JSON, TEXT, CSV, NPY, JSON_LINES}
 
 
 def test_a_request_has_at_most_a_thousand_texts() -> None:
     assert len(read_json(json.dumps({"texts": ["a"] * 1000}).encode()).texts or ()) == 1000
     with pytest.raises(Unprocessable, match="1,000 are the most"):
         read_json(json.dumps({"texts": ["a"] * 1001}).encode())
+
+
+def test_json_lines_are_texts_in_order() -> None:
+    body = '{"text": "good"}\n{"id": 7, "text": "bad \U0001f600"}\r\n{"text": ""}\n'.encode()
+    asked = read_json_lines(body)
+    assert (asked.texts, asked.single) == (("good", "bad \U0001f600", ""), False)
+    assert read_json_lines(body.removesuffix(b"\n")).texts == asked.texts
+    assert read_json_lines(b"").texts == ()
+    assert read_json_lines(b'{"text": "a line\xe2\x80\xa8and \\n more"}').texts == ("a line\u2028and \n more",)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "sentence"),
+    [
+        (b'{"text": "good"}\n\n{"text": "bad"}', BadRequest, "line 2 is not JSON"),
+        (b'{"text": "good"}\n{"text": ', BadRequest, "line 2 is not JSON"),
+        (b"[" * 100_000, BadRequest, "line 1 is not JSON"),
+        (b'{"text": "good"}\n{"text": 3}', Unprocessable, 'line 2 has to be {"text": "…"}'),
+        (b'"good"', Unprocessable, 'line 1 has to be {"text": "…"}'),
+        (b'{"texts": ["good"]}', Unprocessable, 'line 1 has to be {"text": "…"}'),
+        (b'{"text":""}\n' * (MAX_LINES + 1), Unprocessable, "more than 100,000 lines"),
+    ],
+)
+def test_json_lines_are_refused_by_their_line(body: bytes, kind: type[RequestError], sentence: str) -> None:
+    assert sentence in refusal(kind, read_json_lines, body)
+
+
+def test_a_megabyte_never_has_too_many_lines() -> None:
+    assert 2**20 / len(b'{"text":""}\n') < MAX_LINES
+
+
+def test_json_lines_give_a_verdict_a_line(classifier: Classifier) -> None:
+    texts = ["a wonderful film", "zzzz", "not good\nat all", "\ud800"]
+    verdicts = tuple(classifier.verdicts(texts))
+    written = write_json_lines(Answer(LABELS, verdicts))
+    found = [json.loads(line) for line in written.decode().split("\n")]
+    assert [line["label"] for line in found] == [verdict.label for verdict in verdicts]
+    assert [line["scores"] for line in found] == [verdict.scores for verdict in verdicts]
+    assert [bool(line["notes"]) for line in found] == [False, True, False, True]
+    assert all("words" not in line for line in found)
+    assert write_json_lines(Answer(LABELS, probabilities=[0.25])) == (
+        b'{"labels": ["negative", "positive"], "probabilities": [0.75, 0.25]}'
+    )
+    assert write_json_lines(Answer(LABELS, ())) == b""

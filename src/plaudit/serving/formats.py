@@ -19,6 +19,8 @@ from plaudit.bundle.verdict import Verdict
 from plaudit.errors import BadRequest, Unprocessable, UnsupportedMedia
 
 MAX_TEXTS = 1_000
+MAX_LINES = 100_000
+"""More lines than a megabyte can have: batch transform fills requests by their size."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,22 @@ def read_json(body: bytes) -> Request:
     for number, text in enumerate(texts, 1):
         if not isinstance(text, str):
             raise Unprocessable(f"text {number} of texts is not a string")
+    return Request(texts=tuple(texts))
+
+
+def read_json_lines(body: bytes) -> Request:
+    """One {"text": "…"} a line, and one verdict for each: what batch transform sends of a file."""
+    texts = []
+    for number, line in enumerate(io.StringIO(as_utf8(body), newline="\n"), 1):
+        if number > MAX_LINES:
+            raise Unprocessable(f"more than {MAX_LINES:,} lines in one request: that is the most")
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            raise BadRequest(f"line {number} is not JSON") from None
+        if not isinstance(found, dict) or not isinstance(found.get("text"), str):
+            raise Unprocessable(f'line {number} has to be {{"text": "…"}}')
+        texts.append(found["text"])
     return Request(texts=tuple(texts))
 
 
@@ -125,6 +143,19 @@ def write_json(answer: Answer) -> bytes:
     return json.dumps(found, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
+def write_json_lines(answer: Answer) -> bytes:
+    """One verdict a line, without its words: of a lake of reviews they would be most of the bytes."""
+    if answer.verdicts is None:
+        found = [{"labels": list(answer.labels), "probabilities": [1 - p, p]} for p in answer.probabilities]
+    else:
+        found = [
+            {"label": v.label, "probability": v.probability, "scores": v.scores, "notes": list(v.notes)}
+            for v in answer.verdicts
+        ]
+    lines = [json.dumps(entry, ensure_ascii=False) for entry in found]
+    return "\n".join(lines).encode("utf-8", "backslashreplace")
+
+
 def write_text(answer: Answer) -> bytes:
     return "\n".join(str(number) for number in answer.numbers).encode()
 
@@ -145,17 +176,20 @@ def write_npy(answer: Answer) -> bytes:
 
 
 JSON, TEXT, CSV, NPY = "application/json", "text/plain", "text/csv", "application/x-npy"
+JSON_LINES = "application/jsonlines"
 READERS: dict[str, Callable[[bytes], Request]] = {
     TEXT: read_text,
     JSON: read_json,
     CSV: read_csv,
     NPY: read_npy,
+    JSON_LINES: read_json_lines,
 }
 WRITERS: dict[str, Callable[[Answer], bytes]] = {
     JSON: write_json,
     TEXT: write_text,
     CSV: write_csv,
     NPY: write_npy,
+    JSON_LINES: write_json_lines,
 }
 
 
