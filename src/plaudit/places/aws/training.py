@@ -1,0 +1,202 @@
+"""A training on SageMaker from the first upload to the bundle on this disk, and what it leaves behind: nothing unsaid.
+
+Knows one training at a time. What a training is asked to be is in `training_job`, how a job is watched in `watching`.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from plaudit.bundle.bundle import FILES, MANIFEST, Bundle
+from plaudit.errors import BundleError, PlaceError, UsageError
+from plaudit.places.aws import logs
+from plaudit.places.aws.account import Account, told
+from plaudit.places.aws.names import PREFIX
+from plaudit.places.aws.storage import Storage
+from plaudit.places.aws.training_job import TrainingPlan, data_name, job_request, reviews_file, send_source
+from plaudit.places.aws.watching import Bill, Detached, Job, Unsure
+from plaudit.progress import Track, quiet
+
+OWN = re.compile(r"s3://([^/]+)/(training/[0-9a-f]{12}/)output/?")
+REASONS = {
+    "MaxRuntimeExceeded": "reached its --max-hours",
+    "MaxWaitTimeExceeded": "got no spot machine for long enough: leave --spot out, or give it more --max-hours;",
+    "Stopped": "was stopped",
+}
+CAPACITY = "take another --instance or --region, or try again later"
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished training."""
+
+    job: str
+    bundle: Bundle
+    bill: Bill
+
+
+class Stopped(PlaceError):
+    """A job that ended before its training did; its checkpoint is kept."""
+
+
+def start(
+    job: Job, storage: Storage, plan: TrainingPlan, reviews: str, *, role: str, new_role: bool = False,
+    track: Track = quiet,
+) -> None:  # fmt: skip
+    """Sends code and data and starts ``job``, which has the plan's name; where that fails, what was sent is taken back.
+
+    Raises UsageError where this very training runs already: two would write one checkpoint.
+    """
+    account = job.account
+    if running := _running(account, plan.digest):
+        raise UsageError(f"this very training runs already: plaudit train --attach {running}")
+    with reviews_file(reviews, track) as path, _taken_back(job, storage, plan.prefix):
+        source = send_source(storage, track)
+        data = storage.upload(path, f"{plan.prefix}data/{data_name(path)}", track)
+        request = job_request(plan, bucket=storage.bucket, region=account.region, role=role, source=source, data=data)
+        job.create(request, new_role)
+
+
+def storage_of(job: Job) -> Storage:
+    """Where the objects of a job that was started before are. Raises UsageError for one that is not Plaudit's."""
+    return Storage(job.account, _place(job.describe())[0])
+
+
+def finish(
+    job: Job, storage: Storage, description: Mapping[str, Any], out: Path, *, keep: bool = False,
+    track: Track = quiet,
+) -> Result:  # fmt: skip
+    """Fetches the bundle of a job that has ended into ``out``, and removes what the job has in the bucket.
+
+    Raises Stopped or PlaceError where there is no bundle, with the cause, the cost and the next command.
+    """
+    prefix, bill = _place(description)[1], job.bill(description)
+    fetched = _fetched(storage, description, track)
+    if fetched is None:
+        raise _ending(job, storage, description, keep)
+    bundle = fetched.save(out)
+    job.say(f"{job.name}: {bill}")
+    if keep:
+        job.say(f"kept: {storage.uri(prefix)}")
+    else:
+        _remove(job, storage, prefix)
+    return Result(job.name, bundle, bill)
+
+
+def _running(account: Account, digest: str) -> str | None:
+    with told("looking for running jobs"):
+        found = account.client("sagemaker").list_training_jobs(NameContains=digest, StatusEquals="InProgress")
+    names = [entry["TrainingJobName"] for entry in found["TrainingJobSummaries"]]
+    return next((str(name) for name in names if name.startswith(PREFIX)), None)
+
+
+@contextmanager
+def _taken_back(job: Job, storage: Storage, prefix: str) -> Iterator[None]:
+    """Takes back what was sent where the job did not start. A checkpoint of an earlier job stays."""
+    try:
+        yield
+    except Unsure:
+        raise
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and job.exists():
+            raise Detached(
+                f"the job has started: plaudit train --attach {job.name} watches it, plaudit train --stop {job.name}"
+                " ends it"
+            ) from None
+        _remove_objects(job, storage, f"{prefix}data/")
+        raise
+
+
+def _place(description: Mapping[str, Any]) -> tuple[str, str]:
+    """The bucket and the prefix of a training; nothing outside of it is ever removed."""
+    match = OWN.fullmatch(description["OutputDataConfig"]["S3OutputPath"])
+    if match is None:
+        raise UsageError(f"{description['TrainingJobName']} is no training of Plaudit's")
+    return match[1], match[2]
+
+
+def _fetched(storage: Storage, description: Mapping[str, Any], track: Track) -> Bundle | None:
+    """The bundle that the job left; None where it left none.
+
+    Raises PlaceError for a damaged one, which is kept.
+    """
+    address = (description.get("ModelArtifacts") or {}).get("S3ModelArtifacts", "")
+    key = address.removeprefix(f"s3://{storage.bucket}/")
+    if not address or not storage.has(key):
+        return None
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "bundle"
+        try:
+            _unpack(storage.download(key, Path(scratch) / "model.tar.gz", track), folder)
+            return Bundle.load(folder) if (folder / MANIFEST).exists() else None
+        except (BundleError, tarfile.TarError, EOFError, OSError) as error:
+            raise PlaceError(f"{address} holds no sound bundle ({error}); it is kept there") from None
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    """Takes a bundle's files out of an archive's root, and nothing else, whatever it holds and wherever it points."""
+    folder.mkdir()
+    with tarfile.open(archive, "r:gz") as packed:
+        for member in packed:
+            name = member.name.removeprefix("./")
+            if name in (*FILES, MANIFEST) and member.isfile():
+                content = packed.extractfile(member) or io.BytesIO()
+                with (folder / name).open("wb") as file:
+                    shutil.copyfileobj(content, file)
+
+
+def _ending(job: Job, storage: Storage, description: Mapping[str, Any], keep: bool) -> PlaceError:
+    """Why there is no bundle, what it cost, what is left and what to do; the rest of what the job left is removed."""
+    state, prefix, bill = job.status(description), _place(description)[1], job.bill(description)
+    reason = str(description.get("FailureReason") or "").strip()
+    lines = logs.tail(*job.log) if state == "Failed" else []
+    for line in (*lines, *reason.splitlines()):
+        job.say(f"  {line}")
+    if not keep:
+        for part in ("data/", "output/"):
+            _remove_objects(job, storage, prefix + part)
+    checkpoint = storage.keys(f"{prefix}checkpoints/")
+    if checkpoint:
+        kept = f"{storage.uri(prefix)}checkpoints/"
+        next_step = f"the same command goes on from its checkpoint ({kept}: aws s3 rm --recursive removes it)"
+    else:
+        next_step = "the same command starts again"
+    if state == "Failed":
+        why = reason.splitlines()[-1] if reason else "SageMaker gives no reason"
+        if "CapacityError" in reason:
+            next_step = CAPACITY
+        return PlaceError(f"{job.name} failed: {why.rstrip('.')} ({bill}); {next_step}")
+    if state == "Completed":
+        return PlaceError(f"{job.name} completed, and left no bundle ({bill}); {next_step}")
+    secondary = str(description.get("SecondaryStatus") or "Stopped")
+    return Stopped(f"{job.name} {REASONS.get(secondary, 'was stopped')} ({bill}); {next_step}")
+
+
+def _remove(job: Job, storage: Storage, prefix: str) -> None:
+    """Removes everything of a training that is done, its log too."""
+    _remove_objects(job, storage, prefix)
+    try:
+        logs.remove(*job.log)
+    except PlaceError as error:
+        job.say(f"left behind: the log {job.kind.group}/{job.name} ({error})")
+    code = storage.keys("source/")
+    if code:
+        size = sum(found.size for found in code) / 2**20
+        job.say(f"for the next job there stays its code, {size:.0f} MB: {storage.uri('source/')}")
+
+
+def _remove_objects(job: Job, storage: Storage, prefix: str) -> None:
+    """A bundle that is fetched, or a failure that is to be told, is not lost because something cannot be removed."""
+    try:
+        storage.remove(prefix)
+    except PlaceError as error:
+        job.say(f"left behind: {storage.uri(prefix)} ({error})")
