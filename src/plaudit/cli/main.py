@@ -21,6 +21,11 @@ STEPS = {
     "predict": "verdicts for texts, a file or standard input",
     "serve": "a bundle as an endpoint",
     "web": "the page and the public API",
+    "pack": "a bundle as the archive that SageMaker takes",
+    "deploy": "a bundle to a live page on AWS",
+    "status": "what of Plaudit's is on AWS, and what it costs",
+    "score": "a lake of reviews on AWS, in one batch",
+    "down": "everything back from AWS, and proof that nothing is left",
     "doctor": "what is installed, where things are, and whether a bundle is sound",
 }
 

@@ -51,7 +51,7 @@ def estimate(plan: Plan) -> Estimate:
         Line("public API", 0, prices.HTTP_API_MILLION),
         _function(plan),
         *([] if plan.to == "lambda" else [_endpoint(plan)]),
-        Line("alarms", prices.ALARM_MONTH * _alarms(plan), 0),
+        Line("alarms (the first ten of an account are free)", prices.ALARM_MONTH * _alarms(plan), 0),
         Line("logs and objects", 0.1 * prices.STORAGE_GB_MONTH, 0.4 * prices.LOG_GB),
     ]
     if plan.snapstart:

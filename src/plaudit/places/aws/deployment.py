@@ -15,6 +15,7 @@ from typing import Any
 from plaudit.errors import PlaceError, UsageError
 from plaudit.places.aws import base, inventory, logs
 from plaudit.places.aws.account import Account, Unreached
+from plaudit.places.aws.images import Image, repository_arn, uri
 from plaudit.places.aws.names import Name
 from plaudit.places.aws.packing import digest
 from plaudit.places.aws.plan import Parts, Plan
@@ -38,6 +39,19 @@ class Watch:
     say: Callable[[str], None] = lambda line: None
     track: Track = quiet
     pause: float = PAUSE
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """What a deployment is made of on this machine: the function's zip, and the archive and image of an endpoint.
+
+    ``about`` says in a few words which bundle it is.
+    """
+
+    function: Path
+    archive: Path | None = None
+    image: Image | None = None
+    about: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,21 +85,23 @@ class Deployment:
     name: Name
     watch: Watch = field(default_factory=Watch)
 
-    def deploy(self, plan: Plan, function: Path, archive: Path | None, image: str = "", about: str = "") -> Deployed:
-        """Sends the parts, applies the stack, and waits until it stands.
+    def deploy(self, plan: Plan, pieces: Pieces, asked: Callable[[str], Any] | None = None) -> Deployed:
+        """Sends the pieces, applies the stack, and waits until it stands.
 
-        ``function`` is the function's zip, ``archive`` the model.tar.gz and ``image`` the address of the image
-        of an endpoint. A deployment that fails leaves nothing; an update that fails leaves what was before.
-        Raises PlaceError with the cause, the cost so far and the next command.
+        ``asked`` gets the page's address and raises PlaceError where it does not answer, as `check` does. A
+        deployment that fails leaves nothing; an update that fails leaves what was before. Raises PlaceError
+        with the cause, the cost so far and the next command.
         """
         started = time.monotonic()
         stack = Stack(self.account, self.name, self.watch.say, self.watch.pause)
         fresh = stack.describe() is None
         try:
             shared = base.ensure(self.account, reaper=plan.ttl is not None, say=self.watch.say)
-            parts = self._send(plan, shared, function, archive, image)
+            parts = self._send(plan, shared, pieces)
             template = deployment_template(plan, parts)
             changed = stack.apply(template, plan.name.tags, None if fresh else self._rollback_rules())
+            if asked:
+                self._ask(stack, asked, fresh)
         except Unreached as lost:
             raise Unreached(f"{lost}; what AWS has begun goes on: plaudit status {self.name.own}") from None
         except KeyboardInterrupt:
@@ -98,7 +114,7 @@ class Deployment:
             raise self._failed(failed, plan, fresh, time.monotonic() - started) from None
         keys = tuple(key for key in (parts.function, parts.archive) if key)
         storage = Storage(self.account, shared.bucket)
-        number = self._remember(storage, template, keys, about)
+        number = self._remember(storage, template, keys, pieces.about)
         if shared.reaper_role:
             # The bucket outlives a stack that deletes itself: its objects go by a lifecycle rule.
             storage.expire(self.name.prefix, plan.days)
@@ -129,10 +145,23 @@ class Deployment:
         outputs = stack.outputs()
         return Deployed(self.name.own, outputs.get("Page", ""), outputs.get("To", ""), number, changed, outputs)
 
-    def _send(self, plan: Plan, shared: base.Base, function: Path, archive: Path | None, image: str) -> Parts:
+    def _ask(self, stack: Stack, asked: Callable[[str], Any], fresh: bool) -> None:
+        """A page that answers with failures undoes the deployment; one that cannot be reached from here does not."""
+        try:
+            asked(stack.outputs().get("Page", ""))
+        except Unreached as lost:
+            self.watch.say(f"check     {lost}; the stack stands")
+        except PlaceError:
+            if not fresh and (revisions := self.revisions()):
+                self.watch.say("check     the page fails: going back to what was before")
+                before = json.loads(self._storage().get(revisions[-1].template))
+                stack.apply(before, self.name.tags, self._rollback_rules())
+            raise
+
+    def _send(self, plan: Plan, shared: base.Base, pieces: Pieces) -> Parts:
         storage = Storage(self.account, shared.bucket)
         keys = []
-        for what, path in (("function", function), ("archive", archive)):
+        for what, path in (("function", pieces.function), ("archive", pieces.archive)):
             if path is None:
                 continue
             end = "".join(path.suffixes[-2:]) if path.name.endswith(".tar.gz") else path.suffix
@@ -142,9 +171,9 @@ class Deployment:
         return Parts(
             bucket=shared.bucket,
             function=keys[0],
-            archive=keys[1] if archive else "",
-            image=image,
-            image_repository=repository(image, self.account.partition),
+            archive=keys[1] if pieces.archive else "",
+            image=uri(pieces.image, self.account.region) if pieces.image else "",
+            image_repository=_repository(pieces.image, self.account),
             reaper_role=shared.reaper_role or "",
             ends=datetime.now(UTC) + plan.ttl if plan.ttl else None,
         )
@@ -213,18 +242,16 @@ class Deployment:
                     storage.remove(found.key)
 
 
-def repository(image: str, partition: str = "aws") -> str:
-    """The ARN of the repository of an image in ECR; "*" for one that is not there."""
-    host, _, rest = image.partition("/")
-    pieces = host.split(".")
-    if len(pieces) < 6 or pieces[1:3] != ["dkr", "ecr"]:
-        return "*"
-    return f"arn:{partition}:ecr:{pieces[3]}:{pieces[0]}:repository/{rest.partition(':')[0].partition('@')[0]}"
+def _repository(image: Image | None, account: Account) -> str:
+    return (repository_arn(image, account.region, account.partition) if image else None) or "*"
 
 
 def check(page: str, say: Callable[[str], None], seconds: float = CHECK_SECONDS) -> dict[str, Any]:
-    """Asks the page's API for a verdict until one comes. Raises PlaceError with its last answer."""
-    deadline, why = time.monotonic() + seconds, ""
+    """Asks the page's API for a verdict until one comes.
+
+    Raises PlaceError with its last answer, Unreached where there was none.
+    """
+    deadline = time.monotonic() + seconds
     body = json.dumps({"text": REVIEW}).encode()
     while True:
         request = urllib.request.Request(f"{page}api/reviews", body, {"content-type": "application/json"})
@@ -233,10 +260,11 @@ def check(page: str, say: Callable[[str], None], seconds: float = CHECK_SECONDS)
                 found: dict[str, Any] = json.load(answer)
             return found
         except urllib.error.HTTPError as error:
-            why = f"{error.code} {error.read(500).decode('utf-8', 'replace')}"
+            answer_was = error.read(500).decode("utf-8", "replace")
+            failed = PlaceError(f"{page} gives no verdict ({error.code} {answer_was})")
         except (OSError, ValueError) as error:
-            why = str(getattr(error, "reason", error))
+            failed = Unreached(f"{page} cannot be reached from here ({getattr(error, 'reason', error)})")
         if time.monotonic() > deadline:
-            raise PlaceError(f"{page} gives no verdict ({why})")
+            raise failed
         say("the page does not answer yet; a first answer takes a cold start …")
         time.sleep(min(5.0, seconds / 10))

@@ -54,6 +54,10 @@ class Inventory:
     resources: tuple[Resource, ...]
     unseen: tuple[str, ...] = ()
 
+    def of(self, name: str) -> Inventory:
+        """The part of one name."""
+        return replace(self, resources=tuple(entry for entry in self.resources if entry.name == name))
+
     @property
     def orphans(self) -> tuple[Resource, ...]:
         """What no stack owns, and is no stack and no object itself."""
@@ -181,15 +185,14 @@ def _remove_each(account: Account, name: Name, say: Callable[[str], None]) -> in
     return number
 
 
-def everywhere(account: Account) -> list[tuple[Account, Inventory]]:
+def everywhere(account: Account) -> list[Inventory]:
     """The inventory of each region that has SageMaker; a region that is switched off counts as empty."""
     found = []
     for region in account.regions:
-        there = account.beside(region)
         try:
-            inventory = take(there)
+            inventory = take(account.beside(region))
         except PlaceError as error:
             inventory = Inventory((), (f"{region}: {error}",))
         if inventory.resources or inventory.unseen:
-            found.append((there, replace(inventory)))
+            found.append(inventory)
     return found

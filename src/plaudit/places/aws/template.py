@@ -37,7 +37,7 @@ def deployment_template(plan: Plan, parts: Parts) -> dict[str, Any]:
         outputs["ArchiveKey"] = {"Value": parts.archive}
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
-        "Description": f"Plaudit: {plan.name.own}, a page and an API before a {plan.kind} classifier",
+        "Description": f"Plaudit: {plan.name.own}, a page and an API before a classifier ({plan.kind})",
         "Resources": resources,
         "Outputs": outputs,
     }
