@@ -12,7 +12,7 @@ from typing import Any
 from plaudit.errors import PlaceError
 from plaudit.places.aws.account import Account, Refused
 from plaudit.places.aws.fragments import ARN, HERE, SAME_ACCOUNT, allow, role
-from plaudit.places.aws.names import PREFIX, Name, bucket_name
+from plaudit.places.aws.names import PREFIX, QUEUE, Name, bucket_name
 from plaudit.places.aws.plan import OBJECT_DAYS
 from plaudit.places.aws.stack import Stack
 from plaudit.places.aws.storage import EXPIRES
@@ -119,6 +119,7 @@ def _bucket() -> dict[str, Any]:
                         "Status": "Enabled",
                         "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
                     },
+                    {"Id": "queues", "Status": "Enabled", "Prefix": QUEUE, "ExpirationInDays": 1},
                     *(
                         {
                             "Id": f"days-{days}",

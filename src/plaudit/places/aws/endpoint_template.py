@@ -35,7 +35,7 @@ def endpoint_resources(plan: Plan, parts: Parts) -> dict[str, Any]:
         allow("ecr:GetAuthorizationToken", "*"),
     ]
     if plan.asynchronous:
-        objects = f"{ARN}:s3:::{parts.bucket}/{plan.name.prefix}async/*"
+        objects = f"{ARN}:s3:::{parts.bucket}/{plan.name.queue}*"
         statements.append(allow("s3:GetObject s3:PutObject", objects))
     found: dict[str, Any] = {
         "EndpointLogs": log_group(group, plan.log_days),
@@ -82,9 +82,9 @@ def _config(plan: Plan, parts: Parts) -> dict[str, Any]:
         }
     found: dict[str, Any] = {"ProductionVariants": [variant]}
     if plan.asynchronous:
-        place = f"s3://{parts.bucket}/{plan.name.prefix}async"
+        place = f"s3://{parts.bucket}/{plan.name.queue}"
         found["AsyncInferenceConfig"] = {
-            "OutputConfig": {"S3OutputPath": f"{place}/out", "S3FailurePath": f"{place}/failed"},
+            "OutputConfig": {"S3OutputPath": f"{place}out", "S3FailurePath": f"{place}failed"},
             "ClientConfig": {"MaxConcurrentInvocationsPerInstance": 4},
         }
     return {"EndpointConfigName": f"{plan.name.full}-{digest([found, parts.archive, parts.image])}", **found}

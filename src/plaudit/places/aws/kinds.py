@@ -13,7 +13,7 @@ from typing import Any
 
 from plaudit.places.aws import prices
 from plaudit.places.aws.account import Account
-from plaudit.places.aws.names import PREFIX, TAG, bucket_name
+from plaudit.places.aws.names import PREFIX, QUEUE, TAG, bucket_name
 from plaudit.places.aws.storage import Storage
 
 START = f"{PREFIX}-"
@@ -195,10 +195,12 @@ def _objects(account: Account) -> Iterator[Found]:
     """What lies in the bucket, by the name that it lies under."""
     sizes: dict[str, list[int]] = {}
     for found in Storage(account, bucket_name(account.id, account.region)).keys():  # noqa: SIM118
-        sizes.setdefault(found.key.partition("/")[0], []).append(found.size)
-    for name, several in sorted(sizes.items()):
+        depth = 2 if found.key.startswith(QUEUE) else 1
+        sizes.setdefault("/".join(found.key.split("/")[:depth]) + "/", []).append(found.size)
+    for prefix, several in sorted(sizes.items()):
         state = f"{len(several):,} objects, {sum(several) / 1e6:,.1f} MB"
-        yield Found("objects", f"{name}/", name, state, None, sum(several) / 1e9 * prices.STORAGE_GB_MONTH / 730)
+        hourly = sum(several) / 1e9 * prices.STORAGE_GB_MONTH / prices.HOURS
+        yield Found("objects", prefix, prefix.removeprefix(QUEUE).rstrip("/"), state, None, hourly)
 
 
 def _buckets(account: Account) -> Iterator[Found]:

@@ -11,6 +11,7 @@ from plaudit.version import __version__
 PREFIX = "plaudit"
 TAG = "plaudit:name"
 OWNER = "plaudit:version"
+QUEUE = "async/"
 LONGEST = 40
 """An IAM role's name has 64 characters at most: `plaudit-`, a name, and what CloudFormation adds."""
 
@@ -38,6 +39,11 @@ class Name:
     def prefix(self) -> str:
         """Where its objects are in the bucket."""
         return f"{self.own}/"
+
+    @property
+    def queue(self) -> str:
+        """Where the requests to its asynchronous endpoint are, and the answers; the bucket keeps them for a day."""
+        return f"{QUEUE}{self.own}/"
 
     @property
     def tags(self) -> dict[str, str]:

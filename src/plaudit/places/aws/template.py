@@ -51,10 +51,10 @@ def _function(plan: Plan, parts: Parts) -> dict[str, Any]:
         endpoint = f"{ARN}:sagemaker:{HERE}:endpoint/{plan.name.full}"
         statements.append(allow("sagemaker:InvokeEndpoint sagemaker:InvokeEndpointAsync", endpoint))
     if plan.asynchronous:
-        settings["PLAUDIT_ASYNC"] = f"s3://{parts.bucket}/{plan.name.prefix}async"
-        objects = f"{ARN}:s3:::{parts.bucket}/{plan.name.prefix}async/*"
+        settings["PLAUDIT_ASYNC"] = f"s3://{parts.bucket}/{plan.name.queue}"
+        objects = f"{ARN}:s3:::{parts.bucket}/{plan.name.queue}*"
         statements.append(allow("s3:GetObject s3:PutObject s3:DeleteObject", objects))
-        statements.append(_list_bucket(parts.bucket, f"{plan.name.prefix}async/*"))
+        statements.append(_list_bucket(parts.bucket, f"{plan.name.queue}*"))
     properties: dict[str, Any] = {
         "FunctionName": plan.name.full,
         "Description": "The page and the public API",
