@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from plaudit.bundle.classifier import Classifier
 from plaudit.errors import UsageError
 from plaudit.learning.checkpoint import NAME
 from plaudit.learning.recipes import Recipe
-from plaudit.learning.training import Interrupted, Training, Watch, bfloat16_pays
+from plaudit.learning.training import METRICS, Interrupted, Training, Watch, bfloat16_pays
 from plaudit.text.encoding import Encoded
 from plaudit.text.prepared import Part, Prepared
 
@@ -145,6 +146,37 @@ def test_the_card_tells_how_the_bundle_was_made(unbroken: Bundle, prepared: Prep
     assert card.training["seed"] == 3
     assert len(card.training["history"]) == 3
     assert card.versions["torch"] == torch.__version__
+
+
+def test_metrics_are_found_in_the_line_of_an_epoch_and_in_no_other(prepared: Prepared) -> None:
+    lines: list[str] = []
+    bundle = Training(prepared, replace(QUICK, epochs=12), watch=Watch(say=lines.append)).run()
+    keys = {"train:loss": "loss", "validation:loss": "validation_loss", "validation:accuracy": "validation_accuracy"}
+    assert METRICS.keys() == keys.keys()
+    for line, entry in zip(lines, bundle.card.training["history"], strict=True):
+        for name, expression in METRICS.items():
+            assert re.findall(expression, f"  {line}") == [f"{entry[keys[name]]:.4f}"]
+    for other in ("epoch 3/10  batch 120/391  about 2 min left", "going on after 1 of 3 epochs and 4 batches"):
+        assert not any(re.search(expression, other) for expression in METRICS.values())
+
+
+def test_a_long_epoch_leaves_checkpoints_on_its_way(
+    prepared: Prepared, unbroken: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plaudit.learning.training.CHECKPOINT_SECONDS", 0)
+    batches = iter(range(100))
+
+    def stop() -> bool:
+        if next(batches) == 7:
+            raise Killed
+        return False
+
+    with pytest.raises(Killed):
+        Training(prepared, QUICK, 3, tmp_path, Watch(stop=stop)).run()
+    lines: list[str] = []
+    resumed = Training(prepared, QUICK, 3, tmp_path, Watch(say=lines.append)).run()
+    assert lines[0] == "going on after 0 of 3 epochs and 7 batches"
+    assert same(unbroken, resumed)
 
 
 def test_two_layers_export_and_score(prepared: Prepared) -> None:

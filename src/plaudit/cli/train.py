@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,62 +15,115 @@ import click
 from plaudit.bundle.bundle import Bundle, free_for_a_bundle
 from plaudit.cli import options as shared
 from plaudit.cli.home import LEARNING_PARTS
+from plaudit.cli.job import Job, JobCommand
 from plaudit.cli.terminal import give_json, say, track
 from plaudit.errors import MissingExtra, UsageError
+from plaudit.learning.distributed import World
 from plaudit.learning.recipes import Recipe, fitting
+from plaudit.progress import quiet
 from plaudit.text.prepared import Prepared, prepare
 from plaudit.text.sources import read_reviews
 
 
 @click.command(
     "train",
+    cls=JobCommand,
     help=f"Train a recipe on reviews and write a bundle.\n\n{shared.REVIEWS_HELP} A folder that plaudit prepare wrote"
-    " will do as well.\n\nKilled at any moment, the same command goes on from the last checkpoint.",
+    " will do as well.\n\nKilled at any moment, the same command goes on from the last checkpoint.\n\nIn a SageMaker"
+    " training job REVIEWS are those of the job's channel, and what is made goes where SageMaker collects it. Under"
+    " torchrun every process takes its share of each batch.",
     epilog=shared.examples(
         "plaudit train sample --out bundle", "plaudit train sample --out bundle --epochs 3 --hidden-dim 64 --seed 7"
     ),
 )
-@click.argument("reviews")
-@click.option("--out", type=shared.folder, default=Path("bundle"), show_default=True, help="Folder of the bundle.")
+@click.argument("reviews", required=False)
+@click.option("--reviews", "named", metavar="REVIEWS", help="The same as REVIEWS, or a file's name in a job's channel.")
+@click.option("--out", type=shared.folder, help="Folder of the bundle.  [default: bundle; in a job its model folder]")
+@click.option(
+    "--checkpoints", type=shared.folder, help="Folder of the checkpoint.  [default: beside --out; in a job its own]"
+)
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1), help="Seed of all chance.")
 @click.option("--json", "as_json", is_flag=True, help="Print the bundle's card as JSON.")
 @shared.column_options
 @shared.recipe_options
-def command(reviews: str, out: Path, seed: int, as_json: bool, recipe: str | None, **options: Any) -> None:
+def command(
+    reviews: str | None,
+    named: str | None,
+    out: Path | None,
+    checkpoints: Path | None,
+    seed: int,
+    as_json: bool,
+    recipe: str | None,
+    **options: Any,
+) -> None:
+    job, leads = Job.from_environment(os.environ), World.from_environment(os.environ).leads
     columns, settings = shared.columns_from(options), shared.recipe_settings(options)
-    out = free_for_a_bundle(out)
+    reviews = _source(reviews, named, job)
+    out = free_for_a_bundle(out or (job.model if job else Path("bundle")))
+    follow = track if leads else quiet
     if (Path(reviews) / "prepared.json").exists():
         data = Prepared.load(Path(reviews))
         chosen = _as_prepared(data, recipe, settings)
     else:
-        found = read_reviews(reviews, columns, track)
+        found = read_reviews(reviews, columns, follow)
         chosen = Recipe.of(recipe or fitting(len(found.train)), **settings)
-        data = prepare(found, chosen.reading, track)
-    if data.about.duplicates:
+        data = prepare(found, chosen.reading, follow)
+    if leads and data.about.duplicates:
         say(f"{data.about.duplicates} reviews are kept out of training: their text stands in a held-out part")
-    say(f"recipe {chosen.name}: {data.about.train:,} reviews, {data.about.validation:,} for validation")
-    bundle = train(data, chosen, seed, out)
-    if as_json:
+    if leads:
+        say(f"recipe {chosen.name}: {data.about.train:,} reviews, {data.about.validation:,} for validation")
+    bundle = train(data, chosen, seed, out, checkpoints, job)
+    if leads and as_json:
         give_json(bundle.card.to_json())
-    else:
-        say(f"bundle in {out}; next: plaudit evaluate {data.about.origin} --bundle {out}{shared.column_flags(columns)}")
+    elif leads:
+        next_step = f"plaudit evaluate {data.about.origin} --bundle {out}{shared.column_flags(columns)}"
+        say(f"bundle in {out}" + ("" if job else f"; next: {next_step}"))
 
 
-def train(data: Prepared, recipe: Recipe, seed: int, out: Path) -> Bundle:
-    """Trains with a checkpoint beside ``out`` and writes the bundle there. Ctrl-C and SIGTERM stop it cleanly."""
+def _source(reviews: str | None, named: str | None, job: Job | None) -> str:
+    """What to train on: what was named, else a job's channel."""
+    if reviews is not None and named is not None:
+        raise UsageError(f"give the reviews once, as {reviews} or as --reviews {named}")
+    if reviews is not None:
+        return reviews
+    if job is not None:
+        return job.reviews(named)
+    if named is None:
+        raise UsageError("name the reviews: plaudit train sample, or plaudit train with a file of your own")
+    return named
+
+
+def train(
+    data: Prepared, recipe: Recipe, seed: int, out: Path, checkpoints: Path | None = None, job: Job | None = None
+) -> Bundle:
+    """Trains with a checkpoint in ``checkpoints`` and writes the bundle to ``out``.
+
+    Ctrl-C and SIGTERM stop it cleanly. Every process that torchrun started calls it; the first one writes.
+    """
     out = free_for_a_bundle(out)
     try:
         from plaudit.learning.checkpoint import remove as remove_checkpoint
-        from plaudit.learning.training import Training, Watch
+        from plaudit.learning.training import Interrupted, Training, Watch
     except ModuleNotFoundError as error:
         if error.name in LEARNING_PARTS:
             raise MissingExtra("Training", "train") from None
         raise
-    checkpoints = out.with_name(out.name + ".checkpoint")
-    with _stop_asked() as stop:
-        watch = Watch(lambda line: say(f"  {line}"), track, stop)
-        bundle = Training(data, recipe, seed, checkpoints, watch).run().save(out)
-    remove_checkpoint(checkpoints)
+    beside = out.with_name(out.name + ".checkpoint")
+    folder = checkpoints or (job.checkpoints if job else None) or beside
+    with World.from_environment(os.environ).joined() as world, _stop_asked(world) as asked:
+        stop = lambda: bool(asked)  # noqa: E731
+        watch = Watch(lambda line: say(f"  {line}"), track, stop) if world.leads else Watch(stop=stop)
+        try:
+            bundle = Training(data, recipe, seed, folder, watch, world).run()
+        except Interrupted as stopped:
+            stopped.exit_code = 128 + (asked or [signal.SIGTERM])[0]
+            raise
+        if world.leads:
+            bundle = job.save(bundle, out) if job else bundle.save(out)
+            remove_checkpoint(folder)
+        if world.leads and folder == beside:
+            with suppress(OSError):
+                folder.rmdir()
     return bundle
 
 
@@ -84,19 +138,23 @@ def _as_prepared(data: Prepared, name: str | None, settings: dict[str, Any]) -> 
 
 
 @contextmanager
-def _stop_asked() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C or SIGTERM came; a second one stops at once."""
+def _stop_asked(world: World) -> Iterator[list[int]]:
+    """The signals that asked for a stop: Ctrl-C and SIGTERM. Alone, a second Ctrl-C stops at once.
+
+    torchrun passes on what its processes may have got already, and SIGKILL comes if they take too long.
+    """
     asked: list[int] = []
 
     def handler(number: int, frame: object) -> None:
-        if asked:
+        if asked and number == signal.SIGINT and world.size == 1:
             raise KeyboardInterrupt
+        if not asked and world.leads:
+            say("\nstopping after this batch …")
         asked.append(number)
-        say("\nstopping after this batch …")
 
     before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(asked)
+        yield asked
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)

@@ -38,9 +38,9 @@ def by_length(lengths: Ids, batch_size: int) -> list[Ids]:
     return [order[at : at + batch_size] for at in range(0, len(order), batch_size)]
 
 
-def block(texts: Encoded, batch: Ids, max_words: int) -> tuple[Ids, NDArray[np.int64]]:
-    """The batch's padded ids (reviews, width) and lengths (reviews,)."""
-    rows = [texts[int(index)] for index in batch]
+def block(texts: Encoded, batch: Ids, max_words: int, share: slice = slice(None)) -> tuple[Ids, NDArray[np.int64]]:
+    """The padded ids (reviews, width) and lengths (reviews,) of the batch's ``share``, as wide as the whole batch."""
+    rows = [texts[int(index)] for index in batch[share]]
     lengths = texts.lengths[batch]
     width = min(max_words, -(-int(lengths.max()) // WIDTH_STEP) * WIDTH_STEP)
-    return pad(rows, width), lengths
+    return pad(rows, width), lengths[share]

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load as from_safetensors
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -47,38 +48,48 @@ def save(folder: Path, state: State, network: Network, optimizer: torch.optim.Ad
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / (NAME + ".part")
     save_file(
-        {name: value.detach().clone() for name, value in tensors.items()}, part, {"state": json.dumps(asdict(state))}
+        {name: value.detach().cpu().clone() for name, value in tensors.items()},
+        part,
+        {"state": json.dumps(asdict(state))},
     )
     part.replace(folder / NAME)
 
 
-def restore(
-    folder: Path, identity: str, network: Network, optimizer: torch.optim.Adam
-) -> tuple[State, dict[str, Tensor]] | None:
-    """Puts a checkpoint of the same training into ``network`` and ``optimizer``; None where there is none."""
+def read(folder: Path) -> bytes:
+    """The checkpoint's bytes; none where there is no checkpoint."""
     try:
-        with safe_open(folder / NAME, "pt") as file:
-            found: dict[str, Any] = json.loads(file.metadata()["state"])
-            if found["identity"] != identity:
-                return None
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        return (folder / NAME).read_bytes()
+    except OSError:
+        return b""
+
+
+def restore(
+    content: bytes, identity: str, network: Network, optimizer: torch.optim.Adam
+) -> tuple[State, dict[str, Tensor]] | None:
+    """Puts a checkpoint of the same training into ``network`` and ``optimizer``; None where it is not one."""
+    try:
+        # A safetensors file opens with the length of its header in 8 bytes, and the header as JSON.
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        found: dict[str, Any] = json.loads(header["__metadata__"]["state"])
+        if found["identity"] != identity:
+            return None
+        tensors = from_safetensors(content)
+    except (SafetensorError, KeyError, TypeError, ValueError):
         return None
     state = State(**found)
     network.load_state_dict(_under("weights.", tensors))
     for name, parameter in network.named_parameters():
-        moments = {moment: tensors[f"{moment}.{name}"] for moment in MOMENTS if f"{moment}.{name}" in tensors}
+        kept = {moment: tensors.get(f"{moment}.{name}") for moment in MOMENTS}
+        moments = {moment: value.to(parameter.device) for moment, value in kept.items() if value is not None}
         if moments:
             optimizer.state[parameter] = {"step": torch.tensor(float(state.step)), **moments}
     return state, _under("best.", tensors)
 
 
 def remove(folder: Path) -> None:
-    """Removes the checkpoint, and its folder if nothing else is in it."""
+    """Removes the checkpoint; its folder stays."""
     for name in (NAME, NAME + ".part"):
         (folder / name).unlink(missing_ok=True)
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

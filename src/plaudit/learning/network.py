@@ -41,19 +41,32 @@ class Network(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Scores (batch, time) after every word of ``ids`` (batch, time)."""
-        scores: Tensor = self.dense(self._states(ids)).squeeze(2).transpose(0, 1)
+        scores: Tensor = self.dense(self._states(ids, slice(None), len(ids))).squeeze(2).transpose(0, 1)
         return scores
 
-    def final(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """Scores (batch,) after the last real word; ``lengths`` are at least 1."""
-        last = self._states(ids)[lengths - 1, torch.arange(len(lengths), device=ids.device)]
-        scores: Tensor = self.dense(self._dropout(last)).squeeze(1)
+    def final(self, ids: Tensor, lengths: Tensor, share: slice = slice(None), reviews: int | None = None) -> Tensor:
+        """Scores (batch,) after the last real word; ``lengths`` are at least 1.
+
+        Where ``ids`` are the ``share`` of a batch of so many ``reviews``, the masks of dropout are that batch's rows:
+        a training with several processes drops what one process would.
+        """
+        reviews = len(ids) if reviews is None else reviews
+        last = self._states(ids, share, reviews)[lengths - 1, torch.arange(len(lengths), device=ids.device)]
+        scores: Tensor = self.dense(self._dropped(last, share, reviews)).squeeze(1)
         return scores
 
-    def _states(self, ids: Tensor) -> Tensor:
+    def _states(self, ids: Tensor, share: slice, reviews: int) -> Tensor:
         """The LSTM's states (time, batch, hidden). Padding stands behind the words and cannot reach them."""
         if self.training and self._word_dropout:
-            dropped = torch.rand(ids.shape, device=ids.device) < self._word_dropout
+            dropped = torch.rand((reviews, ids.shape[1]), device=ids.device)[share] < self._word_dropout
             ids = torch.where(dropped & (ids != NO_WORD), INFREQUENT, ids)
-        states: Tensor = self.lstm(self._dropout(self.embedding(ids)).transpose(0, 1))[0]
+        vectors = self._dropped(self.embedding(ids), share, reviews)
+        states: Tensor = self.lstm(vectors.transpose(0, 1))[0]
         return states
+
+    def _dropped(self, values: Tensor, share: slice, reviews: int) -> Tensor:
+        if not self.training or reviews == len(values):
+            kept: Tensor = self._dropout(values)
+            return kept
+        mask: Tensor = self._dropout(values.new_ones((reviews, *values.shape[1:])))
+        return values * mask[share]

@@ -25,6 +25,7 @@ from plaudit.learning import checkpoint
 from plaudit.learning.batches import block, by_length, plan_epoch
 from plaudit.learning.calibration import fit_temperature, log_loss
 from plaudit.learning.checkpoint import State
+from plaudit.learning.distributed import World
 from plaudit.learning.export import export
 from plaudit.learning.network import Network
 from plaudit.learning.recipes import Recipe
@@ -33,6 +34,13 @@ from plaudit.text.prepared import Part, Prepared
 from plaudit.version import __version__
 
 SCORING_BATCH = 256
+CHECKPOINT_SECONDS = 600
+METRICS = {
+    "train:loss": r"epoch +[0-9]+/[0-9]+  loss ([0-9.]+)",
+    "validation:loss": r"validation loss ([0-9.]+)",
+    "validation:accuracy": r"accuracy ([0-9.]+)",
+}
+"""Regular expressions, by the name of a metric, that find it in an epoch's line: SageMaker's MetricDefinitions."""
 
 
 class Interrupted(PlauditError):
@@ -59,6 +67,9 @@ class Training:
 
     With ``folder`` it leaves a checkpoint there after each epoch and when it is stopped, and goes on from
     it: a training that was killed at any moment ends with the same weights as one that was not.
+
+    Several processes of one `World` take every step together, each with its share of the batch, and all end with the
+    bundle; only the first speaks and writes checkpoints. It runs on a GPU where there is one.
     """
 
     data: Prepared
@@ -66,35 +77,47 @@ class Training:
     seed: int = 0
     folder: Path | None = None
     watch: Watch = field(default_factory=Watch)
+    world: World = field(default_factory=World)
 
     def run(self) -> Bundle:
         """Trains, keeps the epoch with the lowest validation loss once calibrated, and exports it."""
         _usable(self.data)
-        self._bfloat16 = bfloat16_pays(self.recipe.precision)
+        self._device = self.world.device
+        self._bfloat16 = not self.world.any(not bfloat16_pays(self.recipe.precision))
         torch.manual_seed(self.seed)
-        self._network = Network(self.recipe, self.data.vocabulary.size)
+        self._network = Network(self.recipe, self.data.vocabulary.size).to(self._device)
         self._optimizer = torch.optim.Adam(self._network.parameters(), lr=self.recipe.learning_rate)
         self._state, self._best = State(self._identity()), self._copy()
+        self._agree()
         self._resume()
         for epoch in range(self._state.epoch, self.recipe.epochs):
             self._epoch(epoch)
         return self._bundle()
 
     def _identity(self) -> str:
-        parts = (self.recipe.to_json(), self.data.about.digest, self.seed, self._bfloat16, torch.__version__)
+        device = self._device.type
+        parts = (self.recipe.to_json(), self.data.about.digest, self.seed, self._bfloat16, device, torch.__version__)
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
+    def _agree(self) -> None:
+        identity = self._state.identity.encode()
+        if self.world.any(self.world.from_leader(identity) != identity):
+            raise UsageError(
+                "the processes of this training differ in reviews, settings or torch:"
+                " give every host the whole channel (FullyReplicated) and the same flags"
+            )
+
     def _resume(self) -> None:
-        if self.folder is None:
-            return
-        found = checkpoint.restore(self.folder, self._state.identity, self._network, self._optimizer)
+        content = checkpoint.read(self.folder) if self.folder is not None and self.world.leads else b""
+        content = self.world.from_leader(content)
+        found = checkpoint.restore(content, self._state.identity, self._network, self._optimizer)
         if found:
             self._state, self._best = found
             done = f"{self._state.epoch} of {self.recipe.epochs} epochs and {self._state.batch} batches"
             self.watch.say(f"going on after {done}")
 
     def _checkpoint(self) -> None:
-        if self.folder is not None:
+        if self.folder is not None and self.world.leads:
             checkpoint.save(self.folder, self._state, self._network, self._optimizer, self._best)
 
     def _epoch(self, epoch: int) -> None:
@@ -103,12 +126,16 @@ class Training:
         left = plan[state.batch :]
         what = f"epoch {epoch + 1}/{self.recipe.epochs}"
         started = time.perf_counter()
-        for batch in self.watch.track(left, what, len(left)):
+        for batch in self.watch.track(left, f"{what}  batch", len(left)):
             state.loss += self._step(batch, len(plan) * self.recipe.epochs) * len(batch)
             state.batch, state.step = state.batch + 1, state.step + 1
-            if self.watch.stop():
+            stop = self.world.any(self.watch.stop())
+            if stop or time.perf_counter() - started > CHECKPOINT_SECONDS:
                 state.seconds += time.perf_counter() - started
+                started = time.perf_counter()
                 self._checkpoint()
+            if stop:
+                self.world.wait()  # torchrun ends the others as soon as one has ended: the checkpoint comes first
                 raise Interrupted(f"stopped in {what}, with a checkpoint: run the same command to go on")
         self._finish(epoch, state.loss / sum(len(batch) for batch in plan), started)
 
@@ -118,16 +145,29 @@ class Training:
         self._network.train()
         for group in self._optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate * (1 - self._state.step / steps)
-        ids, lengths = block(self.data.train.texts, batch, self.recipe.max_words)
-        wanted = torch.from_numpy(self.data.train.labels[batch]).float()
         self._optimizer.zero_grad(set_to_none=True)
-        with self._arithmetic():
-            scores = self._network.final(torch.from_numpy(ids), torch.from_numpy(lengths))
-        loss = nn.functional.binary_cross_entropy_with_logits(scores.float(), wanted)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = self.world.sum_gradients(self._network, self._backward(batch))
         nn.utils.clip_grad_norm_(self._network.parameters(), self.recipe.clip)
         self._optimizer.step()
         return loss.item()
+
+    def _backward(self, batch: NDArray[np.int64]) -> Tensor:
+        """The share that this process's reviews have in the batch's mean loss, and its gradients."""
+        share = self.world.share
+        own = batch[share]
+        if not len(own):
+            return torch.zeros((), device=self._device)
+        ids, lengths = self._block(self.data.train, batch, share)
+        wanted = torch.from_numpy(self.data.train.labels[own]).float().to(self._device)
+        with self._arithmetic():
+            scores = self._network.final(ids, lengths, share, len(batch))
+        loss = nn.functional.binary_cross_entropy_with_logits(scores.float(), wanted) * (len(own) / len(batch))
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
+
+    def _block(self, part: Part, batch: NDArray[np.int64], share: slice = slice(None)) -> tuple[Tensor, Tensor]:
+        ids, lengths = block(part.texts, batch, self.recipe.max_words, share)
+        return torch.from_numpy(ids).to(self._device), torch.from_numpy(lengths).to(self._device)
 
     def _finish(self, epoch: int, training_loss: float, started: float) -> None:
         state, part = self._state, self.data.validation
@@ -161,15 +201,14 @@ class Training:
     def _score(self, part: Part) -> NDArray[np.float64]:
         """The network's log-odds for each review; 0 for one without a word."""
         self._network.eval()
-        scores = np.zeros(len(part.texts))
+        scores = torch.zeros(len(part.texts), dtype=torch.float64, device=self._device)
         with torch.no_grad(), self._arithmetic():
-            for batch in by_length(part.texts.lengths, SCORING_BATCH):
-                ids, lengths = block(part.texts, batch, self.recipe.max_words)
-                scores[batch] = self._network.final(torch.from_numpy(ids), torch.from_numpy(lengths)).float()
-        return scores
+            for batch in by_length(part.texts.lengths, SCORING_BATCH)[self.world.share]:
+                scores[batch] = self._network.final(*self._block(part, batch)).double()
+        return self.world.sum(scores).cpu().numpy()
 
     def _arithmetic(self) -> torch.autocast:
-        return torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._bfloat16)
+        return torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._bfloat16)
 
     def _copy(self) -> dict[str, Tensor]:
         return {name: value.detach().clone() for name, value in self._network.state_dict().items()}
@@ -219,8 +258,8 @@ class Training:
                 "onnxruntime": onnxruntime.__version__,
             },
         )
-        weights = {name: value.contiguous() for name, value in self._best.items()}
-        return Bundle(card, self.data.vocabulary, to_safetensors(weights), export(self._network))
+        weights = {name: value.cpu().contiguous() for name, value in self._best.items()}
+        return Bundle(card, self.data.vocabulary, to_safetensors(weights), export(self._network.cpu()))
 
 
 def _duration(seconds: float) -> str:
@@ -235,8 +274,10 @@ def _usable(data: Prepared) -> None:
 
 
 def bfloat16_pays(precision: str) -> bool:
-    """Whether to train in bfloat16: as told, or if the processor multiplies it natively (AMX or AVX-512)."""
+    """Whether to train in bfloat16: as told, or if the GPU or the processor (AMX, AVX-512) multiplies it natively."""
     if precision != "auto":
         return precision == "bfloat16"
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported())
     able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return bool(able.get("amx_bf16") or able.get("avx512_bf16"))
