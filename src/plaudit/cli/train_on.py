@@ -154,7 +154,7 @@ def _show(plan: TrainingPlan, region: str, options: OnSageMaker) -> None:
     from plaudit.places.aws.names import bucket_name
     from plaudit.places.aws.training_job import job_request, source_key
 
-    bucket = bucket_name("ACCOUNT", region)
+    bucket = bucket_name("account", region)
     role = options.role or "the role that the stack plaudit-base makes"
     request = job_request(
         plan, bucket=bucket, region=region, role=role, source=f"s3://{bucket}/{source_key()}",

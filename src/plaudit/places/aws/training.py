@@ -10,9 +10,9 @@ import re
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,14 @@ from plaudit.bundle.bundle import FILES, MANIFEST, Bundle
 from plaudit.errors import BundleError, PlaceError, UsageError
 from plaudit.places.aws import logs
 from plaudit.places.aws.account import Account, told
+from plaudit.places.aws.bill import Bill
 from plaudit.places.aws.names import PREFIX
 from plaudit.places.aws.storage import Storage
-from plaudit.places.aws.training_job import TrainingPlan, data_name, job_request, reviews_file, send_source
-from plaudit.places.aws.watching import Bill, Detached, Job, Unsure
+from plaudit.places.aws.training_job import SOURCES, TrainingPlan, data_name, job_request, reviews_file, send_source
+from plaudit.places.aws.watching import Job, taken_back
 from plaudit.progress import Track, quiet
 
-OWN = re.compile(r"s3://([^/]+)/(training/[0-9a-f]{12}/)output/?")
+OWN = re.compile(r"s3://([^/]+)/(train-[0-9a-f]{12}/)output/?")
 REASONS = {
     "MaxRuntimeExceeded": "reached its --max-hours",
     "MaxWaitTimeExceeded": "got no spot machine for long enough: leave --spot out, or give it more --max-hours;",
@@ -59,7 +60,8 @@ def start(
     account = job.account
     if running := _running(account, plan.digest):
         raise UsageError(f"this very training runs already: plaudit train --attach {running}")
-    with reviews_file(reviews, track) as path, _taken_back(job, storage, plan.prefix):
+    clean = partial(_remove_objects, job, storage, f"{plan.prefix}data/")
+    with reviews_file(reviews, track) as path, taken_back(job, clean):
         source = send_source(storage, track)
         data = storage.upload(path, f"{plan.prefix}data/{data_name(path)}", track)
         request = job_request(plan, bucket=storage.bucket, region=account.region, role=role, source=source, data=data)
@@ -80,7 +82,7 @@ def finish(
     Raises Stopped or PlaceError where there is no bundle, with the cause, the cost and the next command.
     """
     prefix, bill = _place(description)[1], job.bill(description)
-    fetched = _fetched(storage, description, track)
+    fetched = _fetched(storage, description, bill, track)
     if fetched is None:
         raise _ending(job, storage, description, keep)
     bundle = fetched.save(out)
@@ -99,23 +101,6 @@ def _running(account: Account, digest: str) -> str | None:
     return next((str(name) for name in names if name.startswith(PREFIX)), None)
 
 
-@contextmanager
-def _taken_back(job: Job, storage: Storage, prefix: str) -> Iterator[None]:
-    """Takes back what was sent where the job did not start. A checkpoint of an earlier job stays."""
-    try:
-        yield
-    except Unsure:
-        raise
-    except BaseException as error:
-        if isinstance(error, KeyboardInterrupt) and job.exists():
-            raise Detached(
-                f"the job has started: plaudit train --attach {job.name} watches it, plaudit train --stop {job.name}"
-                " ends it"
-            ) from None
-        _remove_objects(job, storage, f"{prefix}data/")
-        raise
-
-
 def _place(description: Mapping[str, Any]) -> tuple[str, str]:
     """The bucket and the prefix of a training; nothing outside of it is ever removed."""
     match = OWN.fullmatch(description["OutputDataConfig"]["S3OutputPath"])
@@ -124,7 +109,7 @@ def _place(description: Mapping[str, Any]) -> tuple[str, str]:
     return match[1], match[2]
 
 
-def _fetched(storage: Storage, description: Mapping[str, Any], track: Track) -> Bundle | None:
+def _fetched(storage: Storage, description: Mapping[str, Any], bill: Bill, track: Track) -> Bundle | None:
     """The bundle that the job left; None where it left none.
 
     Raises PlaceError for a damaged one, which is kept.
@@ -139,7 +124,11 @@ def _fetched(storage: Storage, description: Mapping[str, Any], track: Track) -> 
             _unpack(storage.download(key, Path(scratch) / "model.tar.gz", track), folder)
             return Bundle.load(folder) if (folder / MANIFEST).exists() else None
         except (BundleError, tarfile.TarError, EOFError, OSError) as error:
-            raise PlaceError(f"{address} holds no sound bundle ({error}); it is kept there") from None
+            name = _place(description)[1].rstrip("/")
+            raise PlaceError(
+                f"{address} holds no sound bundle: {error} ({bill}); it is kept there: plaudit train --attach"
+                f" {description['TrainingJobName']} fetches it again, plaudit down {name} removes it"
+            ) from None
 
 
 def _unpack(archive: Path, folder: Path) -> None:
@@ -164,10 +153,11 @@ def _ending(job: Job, storage: Storage, description: Mapping[str, Any], keep: bo
     if not keep:
         for part in ("data/", "output/"):
             _remove_objects(job, storage, prefix + part)
+        _remove_log(job)
     checkpoint = storage.keys(f"{prefix}checkpoints/")
     if checkpoint:
-        kept = f"{storage.uri(prefix)}checkpoints/"
-        next_step = f"the same command goes on from its checkpoint ({kept}: aws s3 rm --recursive removes it)"
+        name = prefix.rstrip("/")
+        next_step = f"the same command goes on from its checkpoint, plaudit down {name} removes it"
     else:
         next_step = "the same command starts again"
     if state == "Failed":
@@ -184,14 +174,19 @@ def _ending(job: Job, storage: Storage, description: Mapping[str, Any], keep: bo
 def _remove(job: Job, storage: Storage, prefix: str) -> None:
     """Removes everything of a training that is done, its log too."""
     _remove_objects(job, storage, prefix)
+    _remove_log(job)
+    size = sum(found.size for found in storage.keys(SOURCES)) / 2**20
+    job.say(
+        f"what all jobs share stays: the bucket, its role and {size:.0f} MB of code; plaudit down base takes them back"
+    )
+
+
+def _remove_log(job: Job) -> None:
+    """All of it has been told; what AWS keeps of it would be billed for good."""
     try:
         logs.remove(*job.log)
     except PlaceError as error:
         job.say(f"left behind: the log {job.kind.group}/{job.name} ({error})")
-    code = storage.keys("source/")
-    if code:
-        size = sum(found.size for found in code) / 2**20
-        job.say(f"for the next job there stays its code, {size:.0f} MB: {storage.uri('source/')}")
 
 
 def _remove_objects(job: Job, storage: Storage, prefix: str) -> None:

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from plaudit.errors import UsageError
+from plaudit.places.aws.bill import Bill
 from plaudit.places.aws.names import PREFIX, Name
 from plaudit.places.aws.packing import write_tar_gz
 from plaudit.places.aws.parts import TRAINING, Target, package, pins, unpacked
 from plaudit.places.aws.storage import Storage
-from plaudit.places.aws.watching import Bill
 from plaudit.progress import Track, quiet
 from plaudit.text.download import cache_folder
 from plaudit.text.imdb import is_imdb_folder
@@ -41,6 +41,8 @@ VOLUME_GB = 20
 TARGET = Target("3.12")
 """The Python of AWS's training images."""
 ROOMS = ("bundle", "cli", "learning", "text")
+SOURCES = "base/source/"
+"""All jobs share it, so it goes with the base."""
 SCRIPT = "train.py"
 CHANNEL = "training"
 CHECKPOINTS = "/opt/ml/checkpoints"
@@ -117,9 +119,14 @@ class TrainingPlan:
         return f"{PREFIX}-{recipe}-{self.digest}-{self.started:%Y%m%d-%H%M%S}"
 
     @property
+    def name(self) -> Name:
+        """What all jobs of this training are tagged with, and their objects lie under."""
+        return Name(f"train-{self.digest}")
+
+    @property
     def prefix(self) -> str:
         """Where everything of this training is in the bucket."""
-        return f"training/{self.digest}/"
+        return self.name.prefix
 
 
 def digest_of(*parts: Any) -> str:
@@ -169,7 +176,7 @@ def job_request(plan: TrainingPlan, *, bucket: str, region: str, role: str, sour
         "EnableManagedSpotTraining": fleet.spot,
         "CheckpointConfig": {"S3Uri": f"{where}checkpoints/", "LocalPath": CHECKPOINTS},
         "RoleArn": role,
-        "Tags": Name(f"train-{plan.digest}").tag_list,
+        "Tags": plan.name.tag_list,
     }
 
 
@@ -201,7 +208,7 @@ def source_key(target: Target = TARGET) -> str:
     versions = pins()
     parts = [ENTRY.decode(), target.python, target.machine, [f"{name}=={versions[name]}" for name in TRAINING]]
     code = {path: hashlib.sha256(content).hexdigest() for path, content in package(*ROOMS).items()}
-    return f"source/{digest_of(parts, code)}/sourcedir.tar.gz"
+    return f"{SOURCES}{digest_of(parts, code)}/sourcedir.tar.gz"
 
 
 def source_archive(path: Path, target: Target = TARGET, track: Track = quiet) -> Path:

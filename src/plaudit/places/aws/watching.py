@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from plaudit.errors import PlaceError, UsageError
+from plaudit.errors import PlaceError, PlauditError, UsageError
 from plaudit.places.aws import logs
-from plaudit.places.aws.account import SLOW_DOWN, Account, Refused, Unreached, told
-from plaudit.places.aws.prices import dollars, hourly
+from plaudit.places.aws.account import QUOTA, SLOW_DOWN, Account, Refused, Unreached, told
+from plaudit.places.aws.bill import Bill
 
 Say = Callable[[str], None]
 ENDED = frozenset("Completed Failed Stopped".split())
@@ -63,52 +63,6 @@ TRAINING = Kind("training job", "Training", "plaudit train", "ResourceConfig", (
 TRANSFORM = Kind(
     "scoring job", "Transform", "plaudit score", "TransformResources", ("TransformStartTime", "TransformEndTime")
 )
-
-
-@dataclass(frozen=True)
-class Bill:
-    """What a job cost so far. ``seconds`` are of each of ``count`` machines; ``saved`` is spot's share, of 1."""
-
-    seconds: int
-    instance: str
-    count: int
-    use: str
-    saved: float = 0.0
-
-    @property
-    def an_hour(self) -> float | None:
-        """US dollars for all its machines; None where the price is not in the table."""
-        price = hourly(self.instance, self.use)
-        return None if price is None else price * self.count
-
-    @property
-    def dollars(self) -> float | None:
-        return None if self.an_hour is None else self.an_hour * self.seconds / 3600
-
-    @property
-    def rate(self) -> str:
-        """What it costs while it runs."""
-        if self.an_hour is None:
-            return f"is billed by the second ({self.machines}, which are not in Plaudit's price table)"
-        return f"costs {dollars(self.an_hour)} an hour"
-
-    @property
-    def machines(self) -> str:
-        return f"{self.count} x {self.instance}"
-
-    def __str__(self) -> str:
-        price = "a price that is not in Plaudit's table" if self.dollars is None else f"about {dollars(self.dollars)}"
-        spot = f", {self.saved:.0%} saved by spot" if self.saved > 0 else ""
-        return f"{self.seconds:,} s billed of {self.machines}, {price}{spot}"
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "billable_seconds": self.seconds,
-            "instance": self.instance,
-            "count": self.count,
-            "dollars": self.dollars,
-            "spot_saving": self.saved,
-        }
 
 
 @dataclass(frozen=True)
@@ -234,14 +188,15 @@ class Job:
             yield
         except KeyboardInterrupt:
             known = description()
-            rate = f" and {self.bill(known).rate}" if known else ""
-            raise Detached(
-                f"the job goes on{rate}: {again} watches it again, {self.kind.command} --stop {self.name} ends it"
-            ) from None
+            raise self.detached("the job goes on" + (f" and {self.bill(known).rate}" if known else "")) from None
         except UsageError as error:
             raise UsageError(f"{error}; the job goes on: {again}") from None
         except Refused as refused:
             raise Refused(f"{refused}; the job goes on: {again}", refused.code) from None
+
+    def detached(self, how: str) -> Detached:
+        command = self.kind.command
+        return Detached(f"{how}: {command} --attach {self.name} watches it, {command} --stop {self.name} ends it")
 
     def _patiently(self) -> dict[str, Any]:
         """The job's description, waited for while AWS cannot be reached or asks for fewer calls."""
@@ -293,3 +248,37 @@ def _news(description: Mapping[str, Any], status: str, told_of: dict[int, str]) 
         if told_of.get(number) != line:
             told_of[number] = line
             yield line
+
+
+@contextmanager
+def taken_back(job: Job, clean: Callable[[], None]) -> Iterator[None]:
+    """Runs ``clean`` where the block, which is to start ``job``, fails; what it raises says that nothing is billed.
+
+    Raises Detached where Ctrl-C came too late.
+    """
+    try:
+        yield
+    except Unsure:
+        raise
+    except KeyboardInterrupt:
+        if job.exists():
+            raise job.detached("the job has started") from None
+        clean()
+        raise
+    except PlauditError as error:
+        clean()
+        error.args = (f"{error}; the job did not start, so nothing is billed{_cure(error)}",)
+        raise
+    except BaseException:
+        clean()
+        raise
+
+
+def _cure(error: PlauditError) -> str:
+    """What to do about a refusal, where AWS's own words do not say so."""
+    text = str(error).lower()
+    if not isinstance(error, Refused) or error.code in QUOTA | SLOW_DOWN:
+        return ""
+    if "role" in text:
+        return ": name a role that SageMaker may take, or leave --role out"
+    return ": take another --image" if "image" in text or "ecr" in text else ""
