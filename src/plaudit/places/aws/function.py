@@ -62,6 +62,7 @@ class Function:
 
     def close(self) -> None:
         """Closes its event loop; Lambda itself never does."""
+        asyncio.set_event_loop(None)
         self._loop.close()
 
 
@@ -88,6 +89,7 @@ def function(environ: Mapping[str, str] = os.environ) -> Function:
         made = Function(app_for(*_classifier(environ.get("PLAUDIT_BUNDLE") or ROOT / BUNDLE)))
         warm = _event("POST", "/api/reviews", '{"text": "a first review"}')
     if made(warm)["statusCode"] >= 500:
+        made.close()
         raise PlaceError("the function cannot answer a first request: the lines above say why")
     return made
 

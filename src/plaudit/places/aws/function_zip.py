@@ -66,13 +66,14 @@ def build(
     where none is given. Raises BundleError for a bundle that is not sound, PlaceError for a wheel that cannot be had,
     UsageError for more than Lambda takes.
     """
+    if bundle:
+        Bundle.load(bundle)
     target = target or Target()
     found = unpacked((*SCORING, *WEB) if bundle else WEB, target, track) | package(*ROOMS)
     contents = {path: content for path, content in found.items() if _needed(path)}
     bytecode = _bytecode(contents, target)
     contents |= bytecode
     if bundle:
-        Bundle.load(bundle)
         contents |= {f"bundle/{name}": (bundle / name).read_bytes() for name in (*FILES, MANIFEST)}
     elif card:
         contents["card.json"] = json.dumps(card.to_json(), indent=2, ensure_ascii=False).encode()
@@ -116,7 +117,7 @@ def _bytecode(contents: Contents, target: Target) -> dict[str, bytes]:
 
 def _interpreter(target: Target) -> str | None:
     """A Python of the target's version on this machine: this one, or one on the path that runs."""
-    if target.python == Target.here().python:
+    if target.python == "{}.{}".format(*sys.version_info[:2]):
         return sys.executable
     found = shutil.which(f"python{target.python}")
     asked = [found or "", "-I", "-S", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
