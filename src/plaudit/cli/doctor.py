@@ -1,4 +1,4 @@
-"""`plaudit doctor`: what is installed, where things are, and whether a bundle is sound."""
+"""`plaudit doctor`: what is installed, where things are, and whether a bundle or an archive is sound."""
 
 from __future__ import annotations
 
@@ -19,14 +19,23 @@ from plaudit.version import __version__
 SERVING_PARTS = ("numpy", "onnxruntime", "regex", "starlette", "fastapi", "uvicorn", "click", "tqdm")
 
 
-@click.command("doctor", epilog=shared.examples("plaudit doctor", "plaudit doctor bundle --json"))
-@click.argument("bundle", type=shared.folder, required=False)
+@click.command(
+    "doctor",
+    epilog=shared.examples("plaudit doctor", "plaudit doctor bundle --json", "plaudit doctor model.tar.gz"),
+)
+@click.argument("bundle", type=click.Path(path_type=Path), required=False, metavar="[BUNDLE|ARCHIVE]")
+@click.option("--no-run", is_flag=True, help="Do not run an archive's code; take this for one that you do not trust.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
-def command(bundle: Path | None, as_json: bool) -> None:
-    """Say what is installed, where things are, and whether a bundle is sound.
+def command(bundle: Path | None, no_run: bool, as_json: bool) -> None:
+    """Say what is installed, where things are, and whether a bundle or an archive is sound.
 
-    Without BUNDLE, every bundle that plaudit up made here is looked at. Exit 2 if one is not sound.
+    Without BUNDLE, every bundle that plaudit up made here is looked at. An ARCHIVE is what plaudit pack makes: its
+    files, its bundle, its handlers, its wheels and its size against AWS's images and limits, and an answer of its own
+    code in a process with nothing else. No account and no network is needed. Exit 2 if something is wrong.
     """
+    if bundle and (bundle.is_file() or bundle.name.endswith((".tar.gz", ".tgz"))) and not bundle.is_dir():
+        _look_into(bundle, not no_run, as_json)
+        return
     looked_at = [bundle] if bundle else bundles()
     archive = cache_folder() / "aclImdb_v1.tar.gz"
     found: dict[str, Any] = {
@@ -44,6 +53,22 @@ def command(bundle: Path | None, as_json: bool) -> None:
     else:
         _tell(found)
     if any(not entry["sound"] for entry in found["bundles"]):
+        raise click.exceptions.Exit(2)
+
+
+def _look_into(archive: Path, run: bool, as_json: bool) -> None:
+    """An archive that SageMaker would unpack."""
+    from plaudit.places.aws.inspection import inspect
+
+    found = inspect(archive, run)
+    if as_json:
+        give_json(found.to_json())
+    else:
+        for finding in found.findings:
+            mark = {"sound": "", "note": "note: ", "wrong": "wrong: "}[finding.state]
+            give(printable(f"{finding.check:<9} {mark}{finding.what}"))
+        give(printable(f"{archive} is {'sound' if found.sound else 'not sound'}"))
+    if not found.sound:
         raise click.exceptions.Exit(2)
 
 

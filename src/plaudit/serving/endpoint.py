@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,11 +69,16 @@ class Hosted:
             raise self.failure
 
 
-def endpoint(source: Classifier | str | Path, max_bytes: int = MAX_BYTES, max_waiting: int = MAX_WAITING) -> Starlette:
+def endpoint(
+    source: Classifier | str | Path,
+    max_bytes: int = MAX_BYTES,
+    max_waiting: int = MAX_WAITING,
+    paths: Sequence[str] = ("/invocations",),
+) -> Starlette:
     """The endpoint as an ASGI application, for a loaded classifier or the bundle at a path.
 
     It starts at once and answers 503 until the model is loaded; a body over ``max_bytes`` gets 413, and a
-    request that finds ``max_waiting`` others waiting gets 429.
+    request that finds ``max_waiting`` others waiting gets 429. Requests may be sent to any of ``paths``.
     """
     hosted = Hosted(
         load=(lambda: source) if isinstance(source, Classifier) else (lambda: handlers.model_fn(source)),
@@ -118,7 +123,7 @@ def endpoint(source: Classifier | str | Path, max_bytes: int = MAX_BYTES, max_wa
     app = Starlette(
         routes=[
             Route("/ping", ping, methods=["GET"]),
-            Route("/invocations", invocations, methods=["POST"]),
+            *(Route(path, invocations, methods=["POST"]) for path in paths),
             Route("/endpoints/{name}/invocations", for_aws, methods=["POST"]),
         ],
         lifespan=lifespan,
