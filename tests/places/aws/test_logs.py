@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -21,10 +22,8 @@ def write(account: Account, stream: str, *lines: str, at: int | None = None) -> 
         (client.create_log_group, {"logGroupName": GROUP}),
         (client.create_log_stream, {"logGroupName": GROUP, "logStreamName": stream}),
     ):
-        try:
+        with suppress(client.exceptions.ResourceAlreadyExistsException):
             create(**call)
-        except client.exceptions.ResourceAlreadyExistsException:
-            pass
     now = at or int(time.time() * 1000)
     events = [{"timestamp": now + number, "message": line} for number, line in enumerate(lines)]
     client.put_log_events(logGroupName=GROUP, logStreamName=stream, logEvents=events)

@@ -1,0 +1,266 @@
+"""A training job's request, code and data, without a call: AWS's own model of the request is the judge."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+from datetime import date
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plaudit.cli.train import command
+from plaudit.errors import UsageError
+from plaudit.learning import training as learning
+from plaudit.learning.recipes import RECIPES
+from plaudit.places.aws import images
+from plaudit.places.aws.parts import TRAINING, Target, package
+from plaudit.places.aws.training_job import (
+    METRICS,
+    MOST_HYPERPARAMETERS,
+    MOST_SECONDS,
+    SOURCES,
+    TARGET,
+    VALUE_CHARACTERS,
+    Fleet,
+    TrainingPlan,
+    data_name,
+    digest_of,
+    job_request,
+    reviews_file,
+    source_archive,
+    source_key,
+    volume_for,
+)
+from plaudit.text.sources import read_reviews
+from tests.places.aws.shapes import assert_valid
+
+environment, mapping, params = (
+    import_module(f"sagemaker_training.{name}") for name in ("environment", "mapping", "params")
+)
+ROLE = "arn:aws:iam::123456789012:role/plaudit-base-TrainingRole"
+IMAGE = images.uri(images.choose("train", today=date(2026, 11, 1)), "us-east-1")
+DIGEST = "0123456789ab"
+
+
+def request(plan: TrainingPlan) -> dict[str, Any]:
+    bucket = "plaudit-123456789012-us-east-1"
+    return job_request(
+        plan, bucket=bucket, region="us-east-1", role=ROLE, source=f"s3://{bucket}/{SOURCES}x/sourcedir.tar.gz",
+        data=f"s3://{bucket}/{plan.prefix}data/reviews.csv",
+    )  # fmt: skip
+
+
+def plan(fleet: Fleet | None = None, **flags: Any) -> TrainingPlan:
+    return TrainingPlan(DIGEST, {"recipe": "small", "seed": 0, **flags}, IMAGE, fleet or Fleet())
+
+
+fleets = st.builds(
+    Fleet,
+    instance=st.sampled_from(["ml.m5.xlarge", "ml.g5.xlarge", "ml.c7i-flex.xlarge", "ml.p4d.24xlarge", "ml.t3.medium"]),
+    count=st.integers(1, 100),
+    spot=st.booleans(),
+    max_seconds=st.integers(60, MOST_SECONDS),
+    volume_gb=st.integers(1, 1000),
+)
+flags = st.dictionaries(
+    st.sampled_from(["epochs", "hidden_dim", "learning_rate", "text_column", "positive", "dropout"]),
+    st.one_of(st.integers(0, 10**6), st.floats(0, 1), st.text(max_size=200)),
+)
+
+
+@given(fleet=fleets, recipe=st.sampled_from(list(RECIPES)), given=flags)
+def test_every_request_is_one_that_aws_takes(fleet: Fleet, recipe: str, given: dict[str, Any]) -> None:
+    found = request(TrainingPlan(DIGEST, {"recipe": recipe, "seed": 0, **given}, IMAGE, fleet))
+    assert_valid("sagemaker", "CreateTrainingJob", found)
+    stopping = found["StoppingCondition"]
+    assert fleet.spot == ("MaxWaitTimeInSeconds" in stopping)
+    assert stopping["MaxRuntimeInSeconds"] <= stopping.get("MaxWaitTimeInSeconds", MOST_SECONDS) <= MOST_SECONDS
+
+
+def test_a_request_says_where_everything_is() -> None:
+    found = request(plan())
+    where = f"s3://plaudit-123456789012-us-east-1/train-{DIGEST}"
+    assert re.fullmatch(rf"plaudit-small-{DIGEST}-\d{{8}}-\d{{6}}", found["TrainingJobName"])
+    assert found["CheckpointConfig"] == {"S3Uri": f"{where}/checkpoints/", "LocalPath": "/opt/ml/checkpoints"}
+    assert found["OutputDataConfig"]["S3OutputPath"] == f"{where}/output/"
+    assert found["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"] == f"{where}/data/reviews.csv"
+    assert {"Key": "plaudit:name", "Value": f"train-{DIGEST}"} in found["Tags"]
+    assert found["AlgorithmSpecification"]["TrainingImage"] == IMAGE
+    assert "sagemaker_torch_distributed_enabled" not in found["HyperParameters"]
+
+
+def test_several_machines_are_started_by_torchrun() -> None:
+    found = request(plan(Fleet(count=3)))["HyperParameters"]
+    assert found["sagemaker_torch_distributed_enabled"] == "true"
+    assert json.loads(found["sagemaker_instance_type"]) == "ml.m5.xlarge"
+    # The name of the switch is the toolkit's own.
+    assert "sagemaker_torch_distributed_enabled" in inspect.getsource(environment)
+
+
+def test_the_toolkit_reads_the_hyperparameters_as_flags_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"epochs": 3, "learning_rate": 0.001, "text_column": "the text, in a column", "positive": "5"}
+    file = tmp_path / "hyperparameters.json"
+    file.write_text(json.dumps(request(plan(None, **given))["HyperParameters"]))
+    monkeypatch.setattr(environment, "hyperparameters_file_dir", str(file))
+    read = mapping.split_by_criteria(
+        environment.read_hyperparameters(), keys=params.SAGEMAKER_HYPERPARAMETERS, prefix=params.SAGEMAKER_PREFIX
+    )
+    arguments = [str(argument) for argument in mapping.to_cmd_args(read.excluded)]
+    parsed = command.make_context(
+        "train", [a.replace("_", "-") if a.startswith("--") else a for a in arguments], resilient_parsing=False
+    ).params
+    assert {name: parsed[name] for name in ("recipe", "seed", *given)} == {"recipe": "small", "seed": 0, **given}
+    assert read.included["sagemaker_program"] == "train.py"
+
+
+@pytest.mark.parametrize(
+    ("fleet", "sentence"),
+    [
+        ({"instance": "m5.xlarge"}, "m5.xlarge is no instance type"),
+        ({"instance": "ml.m5"}, "ml.m5 is no instance type"),
+        ({"count": 0}, "at least 1 machine"),
+        ({"max_seconds": 59}, "between a minute and 28 days"),
+        ({"max_seconds": MOST_SECONDS + 1}, "28 days"),
+    ],
+)
+def test_a_fleet_over_a_limit_is_refused_by_name(fleet: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        Fleet(**fleet)
+
+
+def test_the_machine_decides_the_image() -> None:
+    assert [Fleet(f"ml.{name}.xlarge").accelerator for name in ("m5", "c7i", "g5", "g6e", "p3")] == [
+        "cpu", "cpu", "cuda", "cuda", "cuda",
+    ]  # fmt: skip
+    with pytest.raises(UsageError, match="has no GPU that torch trains on"):
+        _ = Fleet("ml.trn1.2xlarge").accelerator
+
+
+def test_hyperparameters_over_a_limit_are_refused_by_name() -> None:
+    with pytest.raises(UsageError, match=r"--text-column has 2,502 characters: SageMaker takes 2,500"):
+        request(plan(text_column="x" * VALUE_CHARACTERS))
+    with pytest.raises(UsageError, match=rf"SageMaker takes {MOST_HYPERPARAMETERS}"):
+        request(plan(None, **{f"setting_{number}": number for number in range(MOST_HYPERPARAMETERS)}))
+    with pytest.raises(UsageError, match="63 characters"):
+        request(TrainingPlan(DIGEST, {"recipe": "a-recipe-with-a-name-that-goes-on"}, IMAGE, Fleet()))
+
+
+def test_every_recipe_leaves_room_for_its_jobs_name() -> None:
+    for recipe in RECIPES:
+        assert len(TrainingPlan(DIGEST, {"recipe": recipe}, IMAGE).job) <= 63
+
+
+def test_metrics_are_the_trainings_own() -> None:
+    assert learning.METRICS == METRICS
+
+
+def test_the_images_have_the_python_that_code_is_gathered_for() -> None:
+    assert {image.python for image in images.IMAGES if image.purpose == "train"} == {TARGET.python}
+
+
+def test_the_digest_is_of_what_decides_the_result() -> None:
+    assert digest_of("data", {"a": 1, "b": 2}, 0) == digest_of("data", {"b": 2, "a": 1}, 0)
+    assert digest_of("data", {"a": 1}, 0) != digest_of("data", {"a": 1}, 1)
+    assert re.fullmatch("[0-9a-f]{12}", digest_of("data"))
+
+
+def test_the_sample_is_a_file() -> None:
+    with reviews_file("sample") as path:
+        assert read_reviews(str(path)).fingerprint == read_reviews("sample").fingerprint
+
+
+def test_a_folder_of_imdb_is_sent_whole_with_its_films(tmp_path: Path) -> None:
+    for half in ("train", "test"):
+        for label in ("pos", "neg"):
+            folder = tmp_path / "data" / "aclImdb" / half / label
+            folder.mkdir(parents=True)
+            for number in range(4):
+                (folder / f"{number}_7.txt").write_text(f"{half} {label} {number}")
+            urls = [f"http://www.imdb.com/title/tt{number // 2}/usercomments" for number in range(4)]
+            (folder.parent / f"urls_{label}.txt").write_text("\n".join(urls))
+    (tmp_path / "data" / "aclImdb" / "train" / "unsup").mkdir()
+    (tmp_path / "data" / "aclImdb" / "train" / "unsup" / "0_0.txt").write_text("left here")
+    for named in (tmp_path / "data", tmp_path / "data" / "aclImdb"):
+        here = read_reviews(str(named))
+        with reviews_file(str(named)) as path:
+            there = read_reviews(str(path))
+            with tarfile.open(path) as archive:
+                assert not any("unsup" in name for name in archive.getnames())
+        assert (there.fingerprint, [r.group for r in there.train]) == (here.fingerprint, [r.group for r in here.train])
+
+
+def test_names_that_a_job_would_pass_over_are_changed() -> None:
+    assert [data_name(Path(name)) for name in ("reviews.csv", "_my reviews.csv", ".h.tsv", "__")] == [
+        "reviews.csv", "my-reviews.csv", "h.tsv", "reviews",
+    ]  # fmt: skip
+    assert volume_for(0) < volume_for(10 * 2**30)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The job's code for this Python, unpacked, as the toolkit lays it out."""
+    folder = tmp_path_factory.mktemp("source")
+    archive = source_archive(folder / "first.tar.gz", Target.here())
+    assert archive.read_bytes() == source_archive(folder / "second.tar.gz", Target.here()).read_bytes()
+    with tarfile.open(archive) as packed:
+        packed.extractall(folder / "code", filter="data")
+    return folder / "code"
+
+
+def test_the_code_is_the_package_and_its_parts_and_nothing_else(source: Path) -> None:
+    assert {path.name for path in source.iterdir()} == {"train.py", "plaudit", "lib"}
+    rooms = {path.name for path in (source / "plaudit").iterdir() if path.is_dir()}
+    assert rooms == {"bundle", "cli", "learning", "text"}
+    own = Path(learning.__file__).parents[1]
+    sent = [path.relative_to(source / "plaudit") for path in (source / "plaudit").rglob("*.py")]
+    assert all((own / path).exists() for path in sent)
+    assert not (source / "lib" / "torch").exists()
+    assert {"numpy", "onnxruntime", "pyarrow"} <= {path.name for path in (source / "lib").iterdir()}
+    assert "click" in TRAINING
+
+
+def test_the_code_trains_beside_torch_alone(source: Path, tmp_path: Path) -> None:
+    """With nothing on the path but torch and what torch needs, as in the image; no part of this checkout."""
+    import torch
+
+    site = Path(torch.__file__).parents[1]
+    beside = tmp_path / "image"
+    beside.mkdir()
+    for name in ("torch", "torchgen", "functorch", "sympy", "mpmath", "networkx", "jinja2", "markupsafe", "fsspec",
+                 "filelock", "typing_extensions.py", "setuptools", "packaging"):  # fmt: skip
+        if (site / name).exists():
+            (beside / name).symlink_to(site / name)
+    program = (
+        f"import sys, runpy; sys.path.append({str(beside)!r}); sys.argv = ['train.py', 'sample', '--epochs', '1',"
+        f" '--hidden_dim', '8', '--out', {str(tmp_path / 'bundle')!r}];"
+        f" runpy.run_path({str(source / 'train.py')!r}, run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}, timeout=180,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "bundle" / "manifest.json").exists()
+    line = next(line for line in done.stderr.splitlines() if "epoch" in line)
+    assert all(re.search(regex, line) for regex in METRICS.values()), line
+
+
+def test_the_codes_key_changes_with_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = source_key()
+    assert key.startswith("base/")
+    assert key == source_key()
+    code = {**package("cli"), "plaudit/version.py": b"__version__ = 'another'"}
+    monkeypatch.setattr("plaudit.places.aws.training_job.package", lambda *rooms: code)
+    assert source_key() != key
