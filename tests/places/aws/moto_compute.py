@@ -32,12 +32,13 @@ class Version(Resource):
     type, service, fixed = "AWS::Lambda::Version", "lambda", ("FunctionName",)
 
     def create(self, given: Properties) -> None:
+        there = self.api.list_versions_by_function(FunctionName=given["FunctionName"])["Versions"]
         made = self.api.publish_version(**given)
-        arn = made["FunctionArn"]
-        function = arn.removesuffix(f":{made['Version']}")
-        self.known(
-            f"{function}:{made['Version']}", Version=made["Version"], FunctionArn=f"{function}:{made['Version']}"
-        )
+        number, arn = made["Version"], made["FunctionArn"]
+        if number in [entry["Version"] for entry in there]:
+            why = f"A version for this Lambda function exists ( {number} )."
+            raise ValueError(f"{why} Modify the function to create a new version.")
+        self.known(arn, Version=number, FunctionArn=arn)
 
     def delete(self) -> None:
         function, _, number = self.physical_resource_id.rpartition(":")

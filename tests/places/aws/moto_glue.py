@@ -51,7 +51,7 @@ TAGGING: dict[str, Callable[[Any, str, dict[str, str]], Any]] = {
 }
 
 
-class Resource(CloudFormationModel):  # type: ignore[misc]
+class Resource(CloudFormationModel):
     """One resource of a stack. ``fixed`` are the properties that cannot be changed in place.
 
     A subclass sets ``physical_resource_id`` and ``attributes`` (Fn::GetAtt's) in ``create``, and ``tagged`` to what

@@ -13,12 +13,16 @@ from typing import Any
 
 import moto.server
 from moto.apigatewayv2.models import ApiGatewayV2Backend, apigatewayv2_backends
+from moto.awslambda.models import LambdaStorage
 from moto.cloudformation import parsing
+from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.models import CloudFormationBackend, Stack
 from moto.cloudformation.responses import CloudFormationResponse
 from moto.core.resource_tagging import TaggableResourcesMixin, TaggedResource
 from moto.iam.access_control import IAMPolicy
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from moto.s3.models import FakeBucket
+from moto.sagemaker.models import FakeEndpointConfig
 from moto.sagemaker.responses import SageMakerResponse
 
 from tests.places.aws import moto_compute, moto_glue, moto_stacks
@@ -26,10 +30,11 @@ from tests.places.aws.moto_glue import Resource
 
 RESTING = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
 plain_create, plain_update = CloudFormationResponse.create_stack, CloudFormationResponse.update_stack
-plain_stack, plain_outputs = CloudFormationBackend.create_stack, Stack.outputs
+plain_stack, plain_publish = CloudFormationBackend.create_stack, LambdaStorage.publish_version
+plain_outputs: Any = Stack.outputs
 
 
-class Server(moto.server.DomainDispatcherApplication):  # type: ignore[misc]
+class Server(DomainDispatcherApplication):
     """moto's server, and the way to make it fail."""
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
@@ -44,7 +49,7 @@ class Server(moto.server.DomainDispatcherApplication):  # type: ignore[misc]
         return [b"{}"]
 
 
-class TaggedApis(ApiGatewayV2Backend, TaggableResourcesMixin):  # type: ignore[misc]
+class TaggedApis(ApiGatewayV2Backend, TaggableResourcesMixin):
     """HTTP APIs and their stages, for the tagging API."""
 
     SERVICE_NAMESPACE = "apigateway"
@@ -79,16 +84,16 @@ def create_stack(responses: Any) -> Any:
 
 def update_stack(responses: Any) -> Any:
     """UpdateStack: refused where nothing changes; watched by the alarms of RollbackConfiguration."""
-    from moto.cloudformation.exceptions import ValidationError
-
     stack = responses.cloudformation_backend.get_stack(responses._get_param("StackName"))
     if stack.status not in RESTING:
         raise ValidationError(message=f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated.")
     tags = {tag["Key"]: tag["Value"] for tag in responses._get_param("Tags", [])} or stack.tags
     if stack.parse_template(responses._get_param("TemplateBody")) == stack.template_dict and tags == stack.tags:
         raise ValidationError(message="No updates are to be performed.")
-    triggers = (responses._get_param("RollbackConfiguration") or {}).get("RollbackTriggers", ())
-    stack.triggers = [trigger["Arn"] for trigger in triggers]
+    rules = responses._get_param("RollbackConfiguration")
+    if rules is not None:
+        # They stay with the stack until others are given.
+        stack.triggers = [trigger["Arn"] for trigger in rules.get("RollbackTriggers", ())]
     return plain_update(responses)
 
 
@@ -113,21 +118,43 @@ def permission(bucket: Any, action: str, resource: str) -> Any:
     return IAMPolicy(json.dumps({"Statement": plain})).is_action_permitted(action, resource)
 
 
+def publish_version(storage: Any, name: str, description: str = "") -> Any:
+    """PublishVersion: numbers are never given twice, and nothing new makes no version, the first time too."""
+    before = [id(version) for entry in storage._functions.values() for version in entry["versions"]]
+    made: Any = plain_publish(storage, name, description)
+    if made is not None and id(made) not in before:
+        name, given = made.function_name, vars(storage).setdefault("given", {})
+        given[name] = given.get(name, 0) + 1
+        made.set_version(given[name])
+        storage._functions[name]["latest"].code_or_config_updated = False
+        storage._arns.update({version.function_arn: version for version in storage._functions[name]["versions"]})
+    return made
+
+
 def install() -> None:
     """Puts our parts in the place of moto's."""
-    parsing.resource_class_from_type = moto_stacks.KINDS.get
-    parsing.ResourceMap.__getitem__ = lambda held, key: held._parsed_resources[key]
-    parsing.ResourceMap.resources = property(
-        lambda held: [key for key, entry in held._parsed_resources.items() if isinstance(entry, Resource)]
+    held = property(lambda held: [key for key, entry in held._parsed_resources.items() if isinstance(entry, Resource)])
+    parts: tuple[tuple[Any, str, Any], ...] = (
+        (parsing, "resource_class_from_type", moto_stacks.KINDS.get),
+        (parsing.ResourceMap, "__getitem__", lambda held, key: held._parsed_resources[key]),
+        (parsing.ResourceMap, "resources", held),
+        (Stack, "outputs", property(lambda stack: plain_outputs.fget(stack) if stack.status in RESTING else None)),
+        (Stack, "triggers", ()),
+        (Stack, "create_resources", moto_stacks.create),
+        (Stack, "update", moto_stacks.update),
+        (CloudFormationBackend, "create_stack", create_record),
+        (CloudFormationBackend, "delete_stack", delete_stack),
+        (CloudFormationResponse, "create_stack", create_stack),
+        (CloudFormationResponse, "update_stack", update_stack),
+        (FakeBucket, "get_permission", permission),
+        (FakeEndpointConfig, "arn", property(lambda config: config.endpoint_config_arn, lambda config, arn: None)),
+        (LambdaStorage, "publish_version", publish_version),
+        (SageMakerResponse, "update_endpoint", moto_compute.update_endpoint),
+        (apigatewayv2_backends, "backend", TaggedApis),
+        (moto.server, "DomainDispatcherApplication", Server),
     )
-    Stack.outputs = property(lambda stack: plain_outputs.fget(stack) if stack.status in RESTING else None)
-    Stack.create_resources, Stack.update = moto_stacks.create, moto_stacks.update
-    CloudFormationBackend.create_stack, CloudFormationBackend.delete_stack = create_record, delete_stack
-    CloudFormationResponse.create_stack, CloudFormationResponse.update_stack = create_stack, update_stack
-    FakeBucket.get_permission = permission
-    SageMakerResponse.update_endpoint = moto_compute.update_endpoint
-    apigatewayv2_backends.backend = TaggedApis
-    moto.server.DomainDispatcherApplication = Server
+    for place, name, part in parts:
+        setattr(place, name, part)
 
 
 def main(arguments: Iterable[str]) -> None:

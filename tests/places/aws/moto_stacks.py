@@ -93,7 +93,7 @@ def note(stack: Any, resource: Resource | None, state: str, reason: str | None =
     """An event; of the stack itself where there is no resource."""
     if resource is None:
         stack.status = state
-        stack.status_reason = reason
+        stack.stack_status_reason = reason
         stack._add_stack_event(state, resource_status_reason=reason)
         return
     named = (resource.logical_resource_id, resource.physical_resource_id, resource.type)
@@ -190,7 +190,7 @@ def update(stack: Any, template: str, role_arn: Any = None, parameters: Any = No
     try:
         for name in order(stack.template_dict["Resources"]):
             step(stack, prepare(stack, name), before.get(name))
-        ringing = [arn for arn in stack.triggers if in_alarm(stack.region_name, arn)]
+        ringing = [arn for arn in stack.triggers if not quiet(stack.region_name, arn)]
     except Stopped as stopped:
         back(stack, old, before, f"The following resource(s) failed to update: [{stopped.name}]. ")
         return
@@ -202,9 +202,10 @@ def update(stack: Any, template: str, role_arn: Any = None, parameters: Any = No
     note(stack, None, "UPDATE_COMPLETE")
 
 
-def in_alarm(region: str, arn: str) -> bool:
+def quiet(region: str, arn: str) -> bool:
+    """Whether an alarm is there and not on; one that is missing undoes an update as well."""
     found = moto_glue.client("cloudwatch", region).describe_alarms(AlarmNames=[arn.rpartition(":")[-1]])
-    return any(alarm["StateValue"] == "ALARM" for alarm in found["MetricAlarms"])
+    return bool(found["MetricAlarms"]) and all(alarm["StateValue"] != "ALARM" for alarm in found["MetricAlarms"])
 
 
 def aim(stack: Any, template: str, parsed: dict[str, Any], tags: dict[str, str]) -> None:
