@@ -45,4 +45,4 @@ def an_hour(hourly: float | None) -> str:
 
     if hourly is None:
         return "unknown"
-    return "nothing" if hourly < 1e-6 else f"{dollars(hourly)} an hour"
+    return "nothing" if hourly < 1e-5 else f"{dollars(hourly)} an hour"

@@ -11,7 +11,7 @@ from typing import Any
 
 from plaudit.errors import PlaceError
 from plaudit.places.aws.account import Account, Refused
-from plaudit.places.aws.fragments import ARN, HERE, SAME_ACCOUNT, allow, role
+from plaudit.places.aws.fragments import ARN, HERE, SAME_ACCOUNT, allow, role, tag
 from plaudit.places.aws.names import PREFIX, QUEUE, Name, bucket_name
 from plaudit.places.aws.plan import OBJECT_DAYS
 from plaudit.places.aws.stack import Stack
@@ -90,6 +90,8 @@ def base_template(training: bool, reaper: bool) -> dict[str, Any]:
         if wanted:
             resources[name] = resource
             outputs[name] = {"Value": {"Fn::GetAtt": [name, "Arn"]}}
+    for resource in resources.values():
+        tag(resource, BASE)
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": "Plaudit: the bucket and the roles that its deployments and jobs share",

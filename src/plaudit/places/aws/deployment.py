@@ -20,7 +20,7 @@ from plaudit.places.aws.names import Name
 from plaudit.places.aws.packing import digest
 from plaudit.places.aws.plan import Parts, Plan
 from plaudit.places.aws.prices import dollars, hourly
-from plaudit.places.aws.stack import PAUSE, Stack, StackFailed
+from plaudit.places.aws.stack import PAUSE, Event, Stack
 from plaudit.places.aws.storage import Storage
 from plaudit.places.aws.template import deployment_template
 from plaudit.progress import Track, quiet
@@ -93,7 +93,10 @@ class Deployment:
         with the cause, the cost so far and the next command.
         """
         started = time.monotonic()
-        stack = Stack(self.account, self.name, self.watch.say, self.watch.pause)
+        log: list[str] = []
+        stack = Stack(
+            self.account, self.name, self.watch.say, self.watch.pause, lambda event: log.extend(self._log_of(event))
+        )
         fresh = stack.describe() is None
         try:
             shared = base.ensure(self.account, reaper=plan.ttl is not None, say=self.watch.say)
@@ -111,7 +114,7 @@ class Deployment:
             )
             raise
         except PlaceError as failed:
-            raise self._failed(failed, plan, fresh, time.monotonic() - started) from None
+            raise self._failed(failed, plan, fresh, time.monotonic() - started, log) from None
         keys = tuple(key for key in (parts.function, parts.archive) if key)
         storage = Storage(self.account, shared.bucket)
         number = self._remember(storage, template, keys, pieces.about)
@@ -166,7 +169,8 @@ class Deployment:
                 continue
             end = "".join(path.suffixes[-2:]) if path.name.endswith(".tar.gz") else path.suffix
             keys.append(f"{self.name.prefix}{what}/{digest(path)}{end}")
-            self.watch.say(f"upload    {path.name}, {path.stat().st_size / 1e6:,.1f} MB")
+            there = ", there already" if storage.has(keys[-1]) else ""
+            self.watch.say(f"upload    {path.name}, {path.stat().st_size / 1e6:,.1f} MB{there}")
             storage.upload(path, keys[-1], self.watch.track)
         return Parts(
             bucket=shared.bucket,
@@ -185,12 +189,17 @@ class Deployment:
         trigger = {"Arn": arn, "Type": "AWS::CloudWatch::Alarm"}
         return {"RollbackTriggers": [trigger], "MonitoringTimeInMinutes": BAKE_MINUTES}
 
-    def _failed(self, failed: PlaceError, plan: Plan, fresh: bool, seconds: float) -> PlaceError:
+    def _log_of(self, event: Event) -> list[str]:
+        """The last lines of the log of what failed, where it has one."""
+        if event.kind != "AWS::SageMaker::Endpoint":
+            return []
+        return logs.tail(self.account, f"/aws/sagemaker/Endpoints/{self.name.full}", "", 10)
+
+    def _failed(self, failed: PlaceError, plan: Plan, fresh: bool, seconds: float, log: list[str]) -> PlaceError:
         """The sentence for a deployment that failed; what a first one left is taken back."""
         lines = [str(failed)]
-        if isinstance(failed, StackFailed) and failed.resource == "AWS::SageMaker::Endpoint":
-            last = logs.tail(self.account, f"/aws/sagemaker/Endpoints/{self.name.full}", "", 10)
-            lines += ["the endpoint's log ends with:", *(f"  {line}" for line in last)] if last else []
+        if log:
+            lines += ["the endpoint's log ends with:", *(f"  {line}" for line in log)]
         if plan.kind in ("instance", "async") and (price := hourly(plan.host, "hosting")):
             lines.append(f"cost so far: at most {dollars(price * max(1, plan.least) * seconds / 3600)}")
         else:

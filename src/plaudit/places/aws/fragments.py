@@ -13,7 +13,7 @@ HERE = "${AWS::Region}:${AWS::AccountId}"
 SAME_ACCOUNT = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
 """Keeps a service from being talked into using our role by another account."""
 LISTS = "IAM::Role Logs::LogGroup SageMaker::Model SageMaker::EndpointConfig SageMaker::Endpoint Lambda::Function"
-LISTS += " SNS::Topic CloudWatch::Alarm"
+LISTS += " SNS::Topic CloudWatch::Alarm S3::Bucket"
 
 
 def role(service: str, statements: list[dict[str, Any]], **conditions: Any) -> dict[str, Any]:

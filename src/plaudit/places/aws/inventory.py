@@ -14,7 +14,7 @@ from plaudit.errors import PlaceError
 from plaudit.places.aws.account import Account, Refused, told
 from plaudit.places.aws.base import BASE
 from plaudit.places.aws.kinds import KINDS, Found
-from plaudit.places.aws.names import TAG, Name, bucket_name
+from plaudit.places.aws.names import TAG, Name
 from plaudit.places.aws.stack import Stack, StackFailed
 from plaudit.places.aws.storage import Storage
 
@@ -128,23 +128,24 @@ def remove(account: Account, name: Name, say: Callable[[str], None] = lambda lin
 
     Takes the base back with the last of them. Raises PlaceError that lists what is left, unless that is nothing.
     """
-    number, stuck = 0, ""
+    number, stuck = len(take(account, name.own).resources), ""
     if name.own == BASE.own:
-        number += _empty(account)
+        _empty(account)
     try:
-        number += Stack(account, name, say, pause).delete()
+        Stack(account, name, say, pause).delete()
     except StackFailed as failed:
         # What keeps a stack from going is removed by itself, and the stack is tried once more.
         stuck = str(failed)
-    number += _remove_each(account, name, say)
+    _remove_each(account, name, say)
     if stuck:
-        number += Stack(account, name, say, pause).delete()
+        Stack(account, name, say, pause).delete()
     left = take(account, name.own)
     if left.resources or left.unseen:
         listed = "".join(f"\n  {entry.kind:<22} {entry.id}  {entry.state}" for entry in left.resources)
         unseen = "".join(f"\n  {sentence}" for sentence in left.unseen)
+        count = "1 thing" if len(left.resources) == 1 else f"{len(left.resources)} things"
         raise PlaceError(
-            f"{len(left.resources)} things of {name.own} are left{': ' + stuck if stuck else ''}{listed}{unseen}\n"
+            f"{count} of {name.own} left{': ' + stuck if stuck else ''}{listed}{unseen}\n"
             f"the same command tries again: plaudit down {name.own}"
         )
     if name.own != BASE.own and _unused(account):
@@ -153,12 +154,15 @@ def remove(account: Account, name: Name, say: Callable[[str], None] = lambda lin
     return number
 
 
-def _empty(account: Account) -> int:
+def _empty(account: Account) -> None:
     """Empties the bucket before the base's stack goes. Raises PlaceError where something still uses the base."""
-    users = sorted({entry.name for entry in take(account).resources} - {BASE.own})
+    there = take(account).resources
+    users = sorted({entry.name for entry in there} - {BASE.own})
     if users:
         raise PlaceError(f"the base is in use: plaudit down {' '.join(users)}")
-    return Storage(account, bucket_name(account.id, account.region)).remove("")
+    for entry in there:
+        if entry.kind == "bucket":
+            Storage(account, entry.id).remove("")
 
 
 def _unused(account: Account) -> bool:
@@ -167,8 +171,7 @@ def _unused(account: Account) -> bool:
     return names == {BASE.own} and not everything.unseen
 
 
-def _remove_each(account: Account, name: Name, say: Callable[[str], None]) -> int:
-    number = 0
+def _remove_each(account: Account, name: Name, say: Callable[[str], None]) -> None:
     for entry in take(account, name.own).resources:
         kind = next((kind for kind in KINDS if kind.name == entry.kind), None)
         if kind is None or entry.kind == "stack":
@@ -181,8 +184,6 @@ def _remove_each(account: Account, name: Name, say: Callable[[str], None]) -> in
                 say(f"  {refused}")
             continue
         say(f"  removed          {entry.id} ({entry.kind})")
-        number += 1
-    return number
 
 
 def everywhere(account: Account) -> list[Inventory]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from plaudit.places.aws import prices
@@ -79,6 +79,14 @@ def _sagemaker(
 
 
 def _hourly(client: Any, kind: str, identity: str) -> float | None:
+    """None too where what would tell is gone already: an endpoint runs on without its configuration."""
+    try:
+        return _price(client, kind, identity)
+    except client.exceptions.ClientError:
+        return None
+
+
+def _price(client: Any, kind: str, identity: str) -> float | None:
     if kind == "endpoint":
         variants = client.describe_endpoint(EndpointName=identity).get("ProductionVariants", ())
         config = client.describe_endpoint(EndpointName=identity)["EndpointConfigName"]
@@ -125,11 +133,14 @@ def _log_groups(account: Account) -> Iterator[Found]:
                 days = entry.get("retentionInDays")
                 state = f"kept {days} days" if days else "kept for ever"
                 hourly = entry.get("storedBytes", 0) / 1e9 * 0.03 / prices.HOURS
-                yield Found("log group", entry["logGroupName"], name, state, _moment(entry["creationTime"]), hourly)
-
-
-def _moment(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000).astimezone()
+                yield Found(
+                    "log group",
+                    entry["logGroupName"],
+                    name,
+                    state,
+                    datetime.fromtimestamp(entry["creationTime"] / 1000, UTC),
+                    hourly,
+                )
 
 
 def _apis(account: Account) -> Iterator[Found]:
@@ -191,10 +202,25 @@ def _schedules(account: Account) -> Iterator[Found]:
         yield Found("schedule", entry["Name"], name, entry.get("State", ""), entry.get("CreationDate"))
 
 
+def _bucket(account: Account) -> Storage | None:
+    """Plaudit's bucket; None where there is none, or where one of that name is not Plaudit's."""
+    name = bucket_name(account.id, account.region)
+    if all(entry["Name"] != name for entry in account.client("s3").list_buckets().get("Buckets", ())):
+        return None
+    try:
+        tags = account.client("s3").get_bucket_tagging(Bucket=name)["TagSet"]
+    except account.client("s3").exceptions.ClientError as error:
+        if error.response["Error"]["Code"] in ("NoSuchTagSet", "NoSuchBucket", "AccessDenied"):
+            return None
+        raise
+    return Storage(account, name) if _tagged(tags) else None
+
+
 def _objects(account: Account) -> Iterator[Found]:
     """What lies in the bucket, by the name that it lies under."""
+    storage = _bucket(account)
     sizes: dict[str, list[int]] = {}
-    for found in Storage(account, bucket_name(account.id, account.region)).keys():  # noqa: SIM118
+    for found in storage.keys() if storage else ():
         depth = 2 if found.key.startswith(QUEUE) else 1
         sizes.setdefault("/".join(found.key.split("/")[:depth]) + "/", []).append(found.size)
     for prefix, several in sorted(sizes.items()):
@@ -204,10 +230,8 @@ def _objects(account: Account) -> Iterator[Found]:
 
 
 def _buckets(account: Account) -> Iterator[Found]:
-    name, client = bucket_name(account.id, account.region), account.client("s3")
-    for entry in client.list_buckets().get("Buckets", ()):
-        if entry["Name"] == name:
-            yield Found("bucket", name, "base", "", entry["CreationDate"])
+    if storage := _bucket(account):
+        yield Found("bucket", storage.bucket, "base")
 
 
 def _remove_bucket(account: Account, name: str) -> None:
@@ -215,14 +239,11 @@ def _remove_bucket(account: Account, name: str) -> None:
     account.client("s3").delete_bucket(Bucket=name)
 
 
-def _remove_stack(account: Account, name: str) -> None:
-    client = account.client("cloudformation")
-    client.delete_stack(StackName=name)
-    client.get_waiter("stack_delete_complete").wait(StackName=name)
-
-
 KINDS = (
-    Kind("stack", _stacks, _remove_stack, (":cloudformation:",)),
+    Kind(
+        "stack", _stacks, lambda account, name: account.client("cloudformation").delete_stack(StackName=name),
+        (":cloudformation:",),
+    ),
     Kind(
         "endpoint", _sagemaker("endpoint", "list_endpoints", "Endpoints", "Endpoint"),
         lambda account, name: account.client("sagemaker").delete_endpoint(EndpointName=name), (":endpoint/",),

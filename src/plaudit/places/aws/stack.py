@@ -39,12 +39,16 @@ class StackFailed(PlaceError):
 
 @dataclass
 class Stack:
-    """The stack of one name. ``say`` gets a line for each resource that is made or removed."""
+    """The stack of one name. ``say`` gets a line for each resource that is made or removed.
+
+    ``failing`` gets each failure as soon as it is seen, before a rollback has removed what would explain it.
+    """
 
     account: Account
     name: Name
     say: Callable[[str], None] = lambda line: None
     pause: float = PAUSE
+    failing: Callable[[Event], None] = lambda event: None
     _before: set[str] = field(default_factory=set)
     _seen: set[str] = field(default_factory=set)
 
@@ -187,6 +191,8 @@ class Stack:
             if event.id in self._seen:
                 continue
             self._seen.add(event.id)
+            if event.state.endswith("_FAILED"):
+                self.failing(event)
             if event.state.endswith(("_COMPLETE", "_FAILED")) and event.kind != "AWS::CloudFormation::Stack":
                 why = f": {event.reason}" if event.state.endswith("_FAILED") else ""
                 self.say(f"  {event.state.lower().replace('_', ' '):<16} {event.resource} ({event.kind}){why}")
