@@ -13,7 +13,8 @@ from typing import Any
 from plaudit.errors import PlaceError
 from plaudit.places.aws.account import Account, Refused, told
 from plaudit.places.aws.base import BASE
-from plaudit.places.aws.kinds import KINDS, Found
+from plaudit.places.aws.finding import Found
+from plaudit.places.aws.kinds import KINDS
 from plaudit.places.aws.names import TAG, Name
 from plaudit.places.aws.stack import Stack, StackFailed
 from plaudit.places.aws.storage import Storage
