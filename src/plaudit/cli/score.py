@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from plaudit.places.aws.watching import Job
 
 INSTANCE = "ml.m5.xlarge"
+NOBODY = "000000000000"
 
 
 @dataclass(frozen=True)
@@ -119,10 +120,11 @@ def _show(account: Account, scoring: Scoring, model: Model) -> None:
     from plaudit.places.aws.transform import scoring_template, transform_request
 
     image, repository = _image(account, model.image)
-    archive = f"s3://{bucket_name('account', account.region)}/{scoring.name.prefix}model.tar.gz"
+    archive = f"s3://{bucket_name(NOBODY, account.region)}/{scoring.name.prefix}model.tar.gz"
     if model.deployment:
         say(f"image and archive stand for those of {model.deployment}, which are asked for when it runs")
     template = scoring_template(scoring, {"Image": image, "ModelDataUrl": archive}, repository, model.role)
+    say(f"{NOBODY} stands for your account; nothing is asked or sent")
     say(f"the job {scoring.bill.rate} while it runs, and nothing is billed afterwards")
     give_json({"request": transform_request(scoring), "template": template, "dollars_an_hour": scoring.bill.an_hour})
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 INSTANCE = "ml.m5.xlarge"
 MAX_HOURS = 4.0
+NOBODY = "000000000000"
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def train_on_sagemaker(
         raise UsageError("name the reviews: plaudit train sample --on sagemaker")
     plan = _planned(reviews, columns, recipe, settings, seed, account.region, options)
     if options.plan:
-        _show(plan, account.region, options)
+        _show(account, plan, options)
         return None
     return _run(account, plan, reviews, out, options)
 
@@ -149,18 +150,19 @@ def _column_flags(columns: Columns) -> dict[str, str]:
     return {name: value for name, (value, usual) in given.items() if value is not None and value != usual}
 
 
-def _show(plan: TrainingPlan, region: str, options: OnSageMaker) -> None:
-    """Prints the request, with the account's number left open, and the most that the job can cost."""
+def _show(account: Account, plan: TrainingPlan, options: OnSageMaker) -> None:
+    """Prints the request, with an account's number that stands for the user's, and the most that the job can cost."""
     from plaudit.places.aws.names import bucket_name
     from plaudit.places.aws.training_job import job_request, source_key
 
-    bucket = bucket_name("account", region)
-    role = options.role or "the role that the stack plaudit-base makes"
+    region, bucket = account.region, bucket_name(NOBODY, account.region)
+    role = options.role or f"arn:{account.partition}:iam::{NOBODY}:role/plaudit-base-TrainingRole"
     request = job_request(
         plan, bucket=bucket, region=region, role=role, source=f"s3://{bucket}/{source_key()}",
         data=f"s3://{bucket}/{plan.prefix}data/",
     )  # fmt: skip
     bill = plan.fleet.at_most
+    say(f"{NOBODY} stands for your account; nothing is asked or sent")
     say(f"at most {bill}" + ("; spot takes less" if plan.fleet.spot else ""))
     give_json({"request": request, "at_most": bill.to_json()})
 
