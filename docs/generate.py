@@ -14,6 +14,7 @@ import click
 
 from benchmarks.results import load
 from plaudit.cli.main import STEPS, road
+from plaudit.places.aws.images import IMAGES, PURPOSES
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
@@ -70,6 +71,29 @@ def readme() -> str:
     return re.sub(f"{BEGIN}.*?{END}", f"{BEGIN}\n{figures()}\n{END}", text, flags=re.DOTALL)
 
 
+def images() -> str:
+    """The table of AWS's images."""
+    rows = [
+        "| image | for | framework | Python | tag on CPUs | tag on GPUs | patched until |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for image in IMAGES:
+        if image.accelerator == "cpu":
+            (cuda,) = (each.tag for each in IMAGES if (each.name, each.accelerator) == (image.name, "cuda"))
+            until = f"{image.patched_until}{'' if image.published else ' *'}"
+            tags = f"`{image.repository}:{image.tag}` | `{image.repository}:{cuda}`"
+            about = f"{PURPOSES[image.purpose]} | {image.framework} | {image.python}"
+            rows.append(f"| `{image.name}` | {about} | {tags} | {until} |")
+    return "\n".join(rows)
+
+
+def archive() -> str:
+    """docs/archive.md as it should be."""
+    text = (ROOT / "docs" / "archive.md").read_text("utf-8")
+    begin, end = "<!-- images: begin -->", "<!-- images: end -->"
+    return re.sub(f"{begin}.*?{end}", f"{begin}\n{images()}\n{end}", text, flags=re.DOTALL)
+
+
 def commands() -> str:
     """docs/commands.md: every command's own help."""
     parts = [
@@ -91,6 +115,7 @@ def commands() -> str:
 def main() -> int:
     (ROOT / "README.md").write_text(readme(), "utf-8")
     (ROOT / "docs" / "commands.md").write_text(commands(), "utf-8")
+    (ROOT / "docs" / "archive.md").write_text(archive(), "utf-8")
     return 0
 
 

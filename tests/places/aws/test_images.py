@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from docs import generate
 from plaudit.errors import UsageError
 from plaudit.places.aws import images
 from plaudit.places.aws.images import IMAGES, choose, repository_arn, uri
@@ -126,3 +127,8 @@ def test_every_region_of_sagemaker_s_has_a_registry() -> None:
     }
     assert regions
     assert {region for region in regions if not images.account(region).isdigit()} == set()
+
+
+def test_the_docs_table_is_this_one() -> None:
+    assert generate.archive() == (generate.ROOT / "docs" / "archive.md").read_text("utf-8"), "make docs"
+    assert all(f"`{image.repository}:{image.tag}`" in generate.images() for image in IMAGES)

@@ -31,6 +31,8 @@ HANDLERS = {"model_fn": 1, "input_fn": 2, "predict_fn": 2, "output_fn": 2}
 """What SageMaker's toolkit calls, and with how many arguments; one more, its context, may be taken."""
 GLIBC = (2, 34)
 """Amazon Linux 2023's, which AWS's images stand on."""
+MACHINE = "x86_64"
+"""AWS's Ray images are for no other."""
 TEXT = "A wonderful film."
 SECONDS = 60
 AGAIN = "plaudit pack makes the archive again"
@@ -186,9 +188,10 @@ def _fitting(made: Made) -> Finding:
     serving = [image for image in IMAGES if image.purpose == "serve" and image.accelerator == "cpu"]
     wheels_for = "for Python {} on {}".format(*made)
     names = [image.name for image in serving if image.python == made[0]]
-    if names and made[1] == "x86_64":
+    if names and made[1] == MACHINE:
         return Finding("wheels", "sound", f"{wheels_for}, as in the image {' and '.join(names)}")
-    todo = f"plaudit pack --python {serving[0].python}, or an image of your own from the archive's Dockerfile"
+    usual = f"plaudit pack --python {serving[0].python} --machine {MACHINE}"
+    todo = f"{usual}, or an image of your own from the archive's Dockerfile"
     return Finding("wheels", "note", f"{wheels_for}, which no image of AWS's has: {todo}")
 
 
@@ -222,7 +225,7 @@ def _answer(folder: Path, made: Made | None) -> Finding:
         answer = json.loads(done.stdout.strip().splitlines()[-1])
         told = f"{TEXT!r} is {answer['label']}, {answer['probability']:.4f}"
     except subprocess.TimeoutExpired:
-        return Finding("answer", "wrong", f"its code gave no answer within {SECONDS} seconds: {AGAIN}")
+        return Finding("answer", "wrong", f"its code gave no answer within {SECONDS} s: {AGAIN}")
     except (ValueError, LookupError, TypeError):
         why = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1].replace(f"{folder}/", "")
         return Finding("answer", "wrong", f"its code gives no answer in a clean process ({why}): {AGAIN}")
