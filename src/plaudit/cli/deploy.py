@@ -139,6 +139,7 @@ def _pieces(bundle: Bundle, plan: Plan, image: Image | None, folder: Path) -> Pi
     """The function's zip, and for an endpoint the archive, gathered in ``folder``."""
     from plaudit.places.aws import archive, function_zip
     from plaudit.places.aws.deployment import Pieces
+    from plaudit.places.aws.parts import Target
 
     assert bundle.path is not None
     say("parts     gathering what runs on AWS")
@@ -147,7 +148,8 @@ def _pieces(bundle: Bundle, plan: Plan, image: Image | None, folder: Path) -> Pi
     say(f"          the function has {built.unzipped / 1e6:,.0f} MB unzipped, {built.zipped / 1e6:,.0f} MB to send")
     if plan.to == "lambda":
         return Pieces(built.path, about=bundle.card.name)
-    archive.pack(bundle.path, folder / "model.tar.gz", track=track)
+    python = image.python if image and image.python else Target.python
+    archive.pack(bundle.path, folder / "model.tar.gz", Target(python), track=track)
     return Pieces(built.path, folder / "model.tar.gz", image, bundle.card.name)
 
 

@@ -17,6 +17,7 @@ from plaudit.cli import options as shared
 from plaudit.cli.home import LEARNING_PARTS
 from plaudit.cli.job import Job, JobCommand
 from plaudit.cli.terminal import give_json, say, track
+from plaudit.cli.train_on import sagemaker_from, sagemaker_options, train_on_sagemaker
 from plaudit.errors import MissingExtra, UsageError
 from plaudit.learning.distributed import World
 from plaudit.learning.recipes import Recipe, fitting
@@ -31,9 +32,12 @@ from plaudit.text.sources import read_reviews
     help=f"Train a recipe on reviews and write a bundle.\n\n{shared.REVIEWS_HELP} A folder that plaudit prepare wrote"
     " will do as well.\n\nKilled at any moment, the same command goes on from the last checkpoint.\n\nIn a SageMaker"
     " training job REVIEWS are those of the job's channel, and what is made goes where SageMaker collects it. Under"
-    " torchrun every process takes its share of each batch.",
+    " torchrun every process takes its share of each batch.\n\n--on sagemaker sends the reviews and this package to"
+    " AWS, trains there, fetches the bundle and says what it cost.",
     epilog=shared.examples(
-        "plaudit train sample --out bundle", "plaudit train sample --out bundle --epochs 3 --hidden-dim 64 --seed 7"
+        "plaudit train sample --out bundle",
+        "plaudit train sample --out bundle --epochs 3 --hidden-dim 64 --seed 7",
+        "plaudit train sample --on sagemaker --spot --plan",
     ),
 )
 @click.argument("reviews", required=False)
@@ -45,6 +49,7 @@ from plaudit.text.sources import read_reviews
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1), help="Seed of all chance.")
 @click.option("--json", "as_json", is_flag=True, help="Print the bundle's card as JSON.")
 @shared.column_options
+@sagemaker_options
 @shared.recipe_options
 def command(
     reviews: str | None,
@@ -58,6 +63,12 @@ def command(
 ) -> None:
     job, leads = Job.from_environment(os.environ), World.from_environment(os.environ).leads
     columns, settings = shared.columns_from(options), shared.recipe_settings(options)
+    if elsewhere := sagemaker_from(options):
+        there = out or Path("bundle")
+        made = train_on_sagemaker(reviews or named, columns, recipe, settings, seed, there, elsewhere)
+        if made and as_json:
+            give_json(made.card.to_json())
+        return
     reviews = _source(reviews, named, job)
     out = free_for_a_bundle(out or (job.model if job else Path("bundle")))
     follow = track if leads else quiet

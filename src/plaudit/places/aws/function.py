@@ -1,6 +1,7 @@
 """The Lambda function: events of API Gateway and of function URLs in, the public app's answers out.
 
 PLAUDIT_ENDPOINT   ask this SageMaker endpoint; PLAUDIT_CARD is the card that the page shows, else card.json in the zip
+PLAUDIT_ASYNC      the endpoint is asynchronous, and its requests and answers lie under this s3://bucket/prefix/
 PLAUDIT_BUNDLE     without an endpoint: answer with this bundle, else with bundle/ in the zip
 """
 
@@ -83,7 +84,7 @@ def function(environ: Mapping[str, str] = os.environ) -> Function:
     the first answer is a failure.
     """
     if name := environ.get("PLAUDIT_ENDPOINT"):
-        made = Function(app_for(_endpoint(name), _card(environ.get("PLAUDIT_CARD"))))
+        made = Function(app_for(_endpoint(name, environ.get("PLAUDIT_ASYNC")), _card(environ.get("PLAUDIT_CARD"))))
         warm = _event("GET", "/api/model")
     else:
         made = Function(app_for(*_classifier(environ.get("PLAUDIT_BUNDLE") or ROOT / BUNDLE)))
@@ -94,11 +95,15 @@ def function(environ: Mapping[str, str] = os.environ) -> Function:
     return made
 
 
-def _endpoint(name: str) -> Callable[[str], Verdict]:
+def _endpoint(name: str, queue: str | None) -> Callable[[str], Verdict]:
     from plaudit.places.aws.account import Account
+    from plaudit.places.aws.async_endpoint import AsyncEndpoint
     from plaudit.places.aws.sagemaker_endpoint import SageMakerEndpoint, runtime
 
-    return SageMakerEndpoint(name, runtime(Account())).verdict
+    account = Account()
+    if queue:
+        return AsyncEndpoint(name, queue, runtime(account), account.client("s3")).verdict
+    return SageMakerEndpoint(name, runtime(account)).verdict
 
 
 def _classifier(path: str | Path) -> tuple[Callable[[str], Verdict], Card]:
