@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ from starlette.testclient import TestClient
 from plaudit.bundle.classifier import UNKNOWN, Classifier
 from plaudit.bundle.verdict import Verdict
 from plaudit.errors import EndpointError
-from plaudit.web.app import PAGES, public_app
+from plaudit.web.app import PAGES, app_for, public_app
 from tests.live import live
 
 JSON = {"content-type": "application/json"}
@@ -167,6 +168,21 @@ def test_notes_go_with_the_number_in_a_header(client: TestClient) -> None:
     long = client.post("/", content=b"good " * 501)
     assert long.headers["plaudit-note"] == "Only the first 500 of 501 words were read."
     assert client.post("/", content=b"xqzzy " * 501).headers["plaudit-note"].startswith(f"{UNKNOWN} Only the first")
+
+
+def test_the_card_tells_the_page_of_the_model_and_which_label_is_1(classifier: Classifier) -> None:
+    card = classifier.card.with_metrics("test", {"accuracy": 0.9, "reviews": 10})
+    with TestClient(app_for(classifier.verdict, card)) as client:
+        told = client.get("/api/model").json()
+        assert (told["name"], told["labels"], told["max_words"]) == (card.name, list(card.labels), card.max_words)
+        assert told["recipe"] == card.recipe["name"]
+        assert told["metrics"] == {"accuracy": 0.9, "reviews": 10, "split": "test"}
+        assert told["data"]["train"] == card.data["train"]
+        assert client.post("/", content=b"A wonderful film").text == "1.0"
+    with TestClient(app_for(classifier.verdict, replace(card, labels=card.labels[::-1]))) as client:
+        assert client.post("/", content=b"A wonderful film").text == "0.0"
+    with TestClient(app_for(classifier.verdict, None)) as client:
+        assert client.get("/api/model").status_code == 404
 
 
 def test_raw_text_that_is_not_utf8_is_400(client: TestClient) -> None:
