@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plaudit.bundle.bundle import Bundle
 from plaudit.cli.train import command
 from plaudit.errors import UsageError
 from plaudit.learning import training as learning
@@ -25,6 +26,7 @@ from plaudit.learning.recipes import RECIPES
 from plaudit.places.aws import images
 from plaudit.places.aws.parts import TRAINING, Target, package
 from plaudit.places.aws.training_job import (
+    CHANNEL,
     METRICS,
     MOST_HYPERPARAMETERS,
     MOST_SECONDS,
@@ -209,14 +211,23 @@ def test_names_that_a_job_would_pass_over_are_changed() -> None:
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The job's code for this Python, unpacked, as the toolkit lays it out."""
-    folder = tmp_path_factory.mktemp("source")
-    archive = source_archive(folder / "first.tar.gz", Target.here())
-    assert archive.read_bytes() == source_archive(folder / "second.tar.gz", Target.here()).read_bytes()
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The job's code for this Python."""
+    return source_archive(tmp_path_factory.mktemp("source") / "sourcedir.tar.gz", Target.here())
+
+
+@pytest.fixture(scope="module")
+def source(archive: Path) -> Path:
+    """The job's code, unpacked."""
     with tarfile.open(archive) as packed:
-        packed.extractall(folder / "code", filter="data")
-    return folder / "code"
+        packed.extractall(archive.parent / "code", filter="data")
+    return archive.parent / "code"
+
+
+def test_the_same_code_is_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plaudit.places.aws.training_job.unpacked", lambda *given: {"numpy/__init__.py": b"x = 1"})
+    one, other = (source_archive(tmp_path / name / "sourcedir.tar.gz") for name in ("one", "other"))
+    assert one.read_bytes() == other.read_bytes()
 
 
 def test_the_code_is_the_package_and_its_parts_and_nothing_else(source: Path) -> None:
@@ -255,6 +266,37 @@ def test_the_code_trains_beside_torch_alone(source: Path, tmp_path: Path) -> Non
     assert (tmp_path / "bundle" / "manifest.json").exists()
     line = next(line for line in done.stderr.splitlines() if "epoch" in line)
     assert all(re.search(regex, line) for regex in METRICS.values()), line
+
+
+def test_the_toolkit_runs_the_request_with_the_code_as_it_is_sent(archive: Path, tmp_path: Path) -> None:
+    """The real toolkit, the real hyperparameters, the real archive: only S3's addresses are this disk's."""
+    with reviews_file("sample") as path:
+        channel = tmp_path / "input" / "data" / CHANNEL
+        channel.mkdir(parents=True)
+        (channel / data_name(path)).write_bytes(path.read_bytes())
+    found = request(plan(None, epochs=2, hidden_dim=8))
+    found["HyperParameters"]["sagemaker_submit_directory"] = json.dumps(str(archive))
+    for folder in ("input/config", "model", "output", "checkpoints"):
+        (tmp_path / folder).mkdir()
+    for name, content in {
+        "hyperparameters": found["HyperParameters"],
+        "resourceconfig": {"current_host": "localhost", "hosts": ["localhost"]},
+        "inputdataconfig": {CHANNEL: {"TrainingInputMode": "File"}},
+    }.items():
+        (tmp_path / "input" / "config" / f"{name}.json").write_text(json.dumps(content))
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("SM_", "SAGEMAKER_", "AWS_"))}
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "train")], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={**own, "SAGEMAKER_BASE_DIR": str(tmp_path), "OMP_NUM_THREADS": "1", "AWS_EC2_METADATA_DISABLED": "true",
+             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}, timeout=180,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    made = Bundle.load(tmp_path / "model")
+    assert (made.card.recipe["name"], made.card.recipe["epochs"]) == ("small", 2)
+    assert made.card.data["fingerprint"] == read_reviews("sample").fingerprint
+    said = done.stdout + done.stderr
+    assert len(re.findall(METRICS["validation:accuracy"], said)) >= 2
+    assert "SM_HP_" not in said
 
 
 def test_the_codes_key_changes_with_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
