@@ -14,7 +14,11 @@ import click
 
 from benchmarks.results import load
 from plaudit.cli.main import STEPS, road
+from plaudit.places.aws.cost import estimate
 from plaudit.places.aws.images import IMAGES, PURPOSES
+from plaudit.places.aws.names import Name
+from plaudit.places.aws.plan import Plan
+from plaudit.places.aws.prices import dollars
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
@@ -89,9 +93,34 @@ def images() -> str:
 
 def archive() -> str:
     """docs/archive.md as it should be."""
-    text = (ROOT / "docs" / "archive.md").read_text("utf-8")
-    begin, end = "<!-- images: begin -->", "<!-- images: end -->"
-    return re.sub(f"{begin}.*?{end}", f"{begin}\n{images()}\n{end}", text, flags=re.DOTALL)
+    return between("archive.md", "images", images())
+
+
+def costs() -> str:
+    """The table of what each kind of deployment costs."""
+    rows = ["| | a month of nobody | a million reviews |", "|---|---|---|"]
+    for about, plan in (
+        ("`--to lambda`", Plan(Name("reviews"), "us-east-1", to="lambda")),
+        ("`--to lambda --snapstart`", Plan(Name("reviews"), "us-east-1", to="lambda", snapstart=True)),
+        ("`--to sagemaker`, serverless with 4,096 MB", Plan(Name("reviews"), "us-east-1")),
+        ("`--to sagemaker --instance ml.c5.large`", Plan(Name("reviews"), "us-east-1", instance="ml.c5.large")),
+        ("`--to sagemaker --async`", Plan(Name("reviews"), "us-east-1", asynchronous=True, least=0)),
+    ):
+        found = estimate(plan)
+        rows.append(f"| {about} | {dollars(found.idle or 0)} | {dollars(found.million or 0)} |")
+    return "\n".join(rows)
+
+
+def between(page: str, mark: str, table: str) -> str:
+    """A page of docs with ``table`` between its two marks."""
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    begin, end = f"<!-- {mark}: begin -->", f"<!-- {mark}: end -->"
+    return re.sub(f"{begin}.*?{end}", lambda found: f"{begin}\n{table}\n{end}", text, flags=re.DOTALL)
+
+
+def aws() -> str:
+    """docs/aws.md as it should be."""
+    return between("aws.md", "costs", costs())
 
 
 def commands() -> str:
@@ -115,6 +144,7 @@ def commands() -> str:
 def main() -> int:
     (ROOT / "README.md").write_text(readme(), "utf-8")
     (ROOT / "docs" / "commands.md").write_text(commands(), "utf-8")
+    (ROOT / "docs" / "aws.md").write_text(aws(), "utf-8")
     (ROOT / "docs" / "archive.md").write_text(archive(), "utf-8")
     return 0
 

@@ -14,6 +14,9 @@ from plaudit.learning.training import Training
 from plaudit.text.prepared import Prepared, prepare
 from plaudit.text.reviews import Reviews
 from plaudit.text.sources import read_reviews
+from tests.aws import account, credentials, moto_address
+
+__all__ = ["account", "credentials", "moto_address"]
 
 
 @pytest.fixture(scope="session")

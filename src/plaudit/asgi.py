@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from plaudit.errors import BadRequest, EndpointAway, EndpointError, RequestError, TooLarge
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = 2**20
 log = logging.getLogger("plaudit.http")
 
 

@@ -21,7 +21,6 @@ from plaudit.places.aws.packing import write_tar_gz
 from plaudit.places.aws.stack import Stack
 from plaudit.places.aws.storage import Storage
 from plaudit.places.aws.watching import Job
-from tests.places.aws.conftest import account, credentials, moto_address  # noqa: F401  (fixtures)
 from tests.places.aws.shapes import assert_valid
 
 BUCKET = "plaudit-123456789012-us-east-1"
@@ -40,7 +39,7 @@ def refused(*arguments: str) -> str:
 
 
 @pytest.fixture
-def lake(account: Account, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> Account:  # noqa: F811
+def lake(account: Account, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> Account:
     """A bucket with reviews; archives without wheels, whose gathering is tested elsewhere."""
     monkeypatch.setattr(Stack, "pause", 0.01)
 
@@ -103,7 +102,7 @@ def test_a_deployments_model_scores_with_a_role_of_the_jobs_own(lake: Account, b
     assert left == ["plaudit-shop-1"]
 
 
-def test_the_plan_calls_nothing(credentials: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_the_plan_calls_nothing(credentials: None, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{unused.getsockname()[1]}")

@@ -22,7 +22,6 @@ from plaudit.places.aws.account import Account
 from plaudit.places.aws.stack import Stack
 from plaudit.places.aws.storage import Storage
 from plaudit.places.aws.watching import Detached, Job
-from tests.places.aws.conftest import account, credentials, moto_address  # noqa: F401  (fixtures)
 from tests.places.aws.shapes import assert_valid
 from tests.places.aws.test_training import archived, described, leave
 
@@ -59,7 +58,7 @@ def refused(*arguments: str) -> PlauditError:
 
 
 @pytest.fixture
-def offline(credentials: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def offline(credentials: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """No credentials, and nothing that answers."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -69,7 +68,7 @@ def offline(credentials: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa
 
 
 @pytest.fixture
-def aws(account: Account, monkeypatch: pytest.MonkeyPatch) -> Account:  # noqa: F811
+def aws(account: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
     monkeypatch.setattr(Stack, "pause", 0.01)
     monkeypatch.setattr(training, "send_source", lambda storage, track: storage.put("base/source/x.tar.gz", b"code"))
     return account

@@ -205,8 +205,8 @@ def test_a_server_that_hangs_up_is_away(connect: Connect) -> None:
 
 
 def test_the_endpoints_own_sentence_is_passed_on(connect: Connect, address: str) -> None:
-    error = failure(connect(address), "a" * 1_000_001)
-    assert (error.status, str(error)) == (413, "the body is larger than 1,000,000 bytes")
+    error = failure(connect(address), "a" * 1_048_577)
+    assert (error.status, str(error)) == (413, "the body is larger than 1,048,576 bytes")
 
 
 def test_the_endpoints_422_is_passed_on(connect: Connect) -> None:

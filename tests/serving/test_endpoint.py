@@ -189,7 +189,7 @@ def test_a_body_that_cannot_be_read_is_never_a_fault_of_ours(original_bundle: Bu
 
 
 def test_a_body_over_the_limit_is_413(client: TestClient) -> None:
-    assert "1,000,000 bytes" in sentence(invoke(client, b"a" * 1_000_001), 413)
+    assert "1,048,576 bytes" in sentence(invoke(client, b"a" * 1_048_577), 413)
 
 
 def test_a_body_at_the_limit_is_judged(classifier: Classifier) -> None:
@@ -203,7 +203,7 @@ def test_a_body_at_the_limit_is_judged(classifier: Classifier) -> None:
 def test_a_chunked_body_over_the_limit_is_413(client: TestClient) -> None:
     answer = invoke(client, (b"a" * 100_000 for _ in range(11)))
     assert "content-length" not in answer.request.headers
-    assert "1,000,000 bytes" in sentence(answer, 413)
+    assert "1,048,576 bytes" in sentence(answer, 413)
     assert invoke(client, (part for part in (b"A wonder", b"ful film")), accept=TEXT).content == b"1.0"
 
 
@@ -219,7 +219,7 @@ def test_a_real_server_refuses_a_long_body_before_it_is_sent(classifier: Classif
         connection.endheaders(b"only the beginning")
         answer = connection.getresponse()
         assert answer.status == 413
-        assert json.loads(answer.read()) == {"error": "the body is larger than 1,000,000 bytes"}
+        assert json.loads(answer.read()) == {"error": "the body is larger than 1,048,576 bytes"}
         connection.close()
 
         connection = http.client.HTTPConnection(place.netloc, timeout=10)

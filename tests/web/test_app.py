@@ -106,7 +106,7 @@ def test_the_documentation_names_every_operation(client: TestClient) -> None:
         (b"{", JSON, 400, "not JSON"),
         (b"", JSON, 400, "not JSON"),
         (b"[" * 100_000, JSON, 400, "not JSON"),
-        (b"a" * 1_000_001, JSON, 413, "1,000,000 bytes"),
+        (b"a" * 1_048_577, JSON, 413, "1,048,576 bytes"),
         (b'{"text": "good"}', {"content-type": "text/plain"}, 415, "text/plain"),
         (b'{"text": "good"}', CURL, 415, "application/x-www-form-urlencoded"),
         (b'{"text": "good"}', {}, 415, "missing"),
@@ -129,7 +129,7 @@ def test_a_wrong_request_gets_its_status_and_a_sentence(
 def test_a_chunked_body_over_the_limit_is_413(client: TestClient) -> None:
     for path in ("/", "/api/reviews"):
         answer = client.post(path, content=(b"a" * 100_000 for _ in range(11)), headers=JSON)
-        assert "1,000,000 bytes" in sentence(answer, 413)
+        assert "1,048,576 bytes" in sentence(answer, 413)
 
 
 def test_the_limit_is_the_one_that_was_set(classifier: Classifier) -> None:
@@ -187,7 +187,7 @@ def test_the_card_tells_the_page_of_the_model_and_which_label_is_1(classifier: C
 
 def test_raw_text_that_is_not_utf8_is_400(client: TestClient) -> None:
     assert "not UTF-8 at byte 4" in sentence(client.post("/", content=b"caf\xe9", headers=CURL), 400)
-    assert "1,000,000 bytes" in sentence(client.post("/", content=b"a" * 1_000_001, headers=CURL), 413)
+    assert "1,048,576 bytes" in sentence(client.post("/", content=b"a" * 1_048_577, headers=CURL), 413)
 
 
 def test_labels_tell_which_one_is_1(classifier: Classifier) -> None:

@@ -12,9 +12,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from plaudit.bundle.classifier import Classifier
 from plaudit.bundle.verdict import Verdict
-from plaudit.cli.web import about
 from plaudit.errors import EndpointError
-from plaudit.web.app import public_app
+from plaudit.web.app import about, public_app
 from tests.browser import FLAGS, chromium
 from tests.live import live
 

@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from plaudit.places.aws.plan import Plan
 
 
+KINDS = {
+    "serverless": "a page before a serverless endpoint",
+    "instance": "a page before a real-time endpoint",
+    "async": "a page before an asynchronous endpoint",
+    "function": "a page and its classifier in a function",
+}
+
+
 @click.command(
     "deploy",
     epilog=shared.examples(
@@ -159,7 +167,7 @@ def _tell(deployed: Deployed, account: Account, as_json: bool) -> None:
         return
     if not deployed.changed:
         say(f"{deployed.name} is as it was: nothing had to change")
-    say(f"revision  {deployed.revision} of {deployed.name}, a {deployed.kind} in {account.region}")
+    say(f"revision  {deployed.revision} of {deployed.name}: {KINDS[deployed.kind]} in {account.region}")
     give(deployed.page)
     say(f"next:     plaudit status {deployed.name}   what is there, and what it costs")
     say(f"          plaudit down {deployed.name}     takes everything back")

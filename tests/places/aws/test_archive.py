@@ -56,7 +56,7 @@ WRONG = [
     (b'{"texts": [1]}', JSON, JSON, 422),
     (b"1,2,3", "text/csv", JSON, 422),
 ]
-TOO_LARGE = (b"x" * 1_000_001, TEXT, JSON, 413)
+TOO_LARGE = (b"x" * 1_048_577, TEXT, JSON, 413)
 HIDDEN = ("plaudit", "_plaudit", "__editable__", "onnxruntime", "regex", "torch", "distutils-precedence")
 """What the venv of the tests has and no image of AWS's; its .pth files are not read through a link anyway."""
 

@@ -154,18 +154,40 @@ def test_an_update_keeps_what_can_be_gone_back_to_and_no_more(desk: Desk) -> Non
 
 def test_an_update_is_watched_by_the_alarm_that_undoes_it(desk: Desk) -> None:
     asked: list[dict[str, Any]] = []
+
+    def note(params: dict[str, Any], **_: Any) -> None:
+        asked.append(params)
+
     client = desk.account.client("cloudformation")
     for call in ("CreateStack", "UpdateStack"):
-        client.meta.events.register(
-            f"provide-client-params.cloudformation.{call}", lambda params, **_: asked.append(params)
-        )
+        client.meta.events.register(f"provide-client-params.cloudformation.{call}", note)
     desk.deploy(LAMBDA)
     desk.deploy(LAMBDA, b"second")
     alarms = desk.account.client("cloudwatch").describe_alarms(AlarmNamePrefix="plaudit-reviews")["MetricAlarms"]
-    rules = [call.get("RollbackConfiguration") for call in asked if call["StackName"] == "plaudit-reviews"]
-    assert rules[0] is None, "the alarm is not there yet"
-    assert rules[1]["RollbackTriggers"] == [{"Arn": alarms[0]["AlarmArn"], "Type": "AWS::CloudWatch::Alarm"}]
-    assert rules[1]["MonitoringTimeInMinutes"] > 0
+    first, second = (call for call in asked if call["StackName"] == "plaudit-reviews")
+    assert "RollbackConfiguration" not in first, "the alarm is not there yet"
+    rules = second["RollbackConfiguration"]
+    assert rules["RollbackTriggers"] == [{"Arn": alarms[0]["AlarmArn"], "Type": "AWS::CloudWatch::Alarm"}]
+    assert rules["MonitoringTimeInMinutes"] > 0
+
+
+def test_an_alarm_undoes_an_update_and_says_so_unless_it_was_on_before(desk: Desk) -> None:
+    desk.deploy(LAMBDA)
+    before = desk.code
+    alarm, ring = "plaudit-reviews-function-errors", desk.account.client("cloudwatch").set_alarm_state
+
+    def goes_off(params: dict[str, Any], **_: Any) -> None:
+        ring(AlarmName=alarm, StateValue="ALARM", StateReason="a test")
+
+    client = desk.account.client("cloudformation")
+    client.meta.events.register("provide-client-params.cloudformation.UpdateStack", goes_off, unique_id="ring")
+    with pytest.raises(PlaceError, match=rf"UPDATE_ROLLBACK_COMPLETE: .*{alarm}(?s:.)*as it was before"):
+        desk.deploy(LAMBDA, b"second")
+    assert desk.code == before
+    client.meta.events.unregister("provide-client-params.cloudformation.UpdateStack", goes_off, unique_id="ring")
+    assert desk.deploy(LAMBDA, b"mended").revision == 2
+    assert desk.code != before
+    assert any("is on already" in line for line in desk.lines)
 
 
 def test_an_endpoint_that_fails_its_ping_is_told_with_its_log_and_leaves_nothing(

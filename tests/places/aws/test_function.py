@@ -173,7 +173,7 @@ def test_the_page_knows_the_model_behind_the_chain(chain: Function, classifier: 
     [
         ("{", JSON, 400, "not JSON"),
         (None, JSON, 400, "not JSON"),
-        ("a" * 1_000_001, JSON, 413, "1,000,000 bytes"),
+        ("a" * (2**20 + 1), JSON, 413, "1,048,576 bytes"),
         ('{"text": "good"}', {"content-type": "text/plain"}, 415, "text/plain"),
         ("{}", JSON, 422, '{"text": "…"}'),
     ],

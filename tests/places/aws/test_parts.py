@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from plaudit.errors import PlaceError, UsageError
-from plaudit.places.aws.parts import SCORING, TRAINING, WEB, Target, package, pins, unpacked, wheels
+from plaudit.places.aws.parts import SCORING, SERVER, TRAINING, WEB, Target, package, pins, unpacked, wheels
 
 
 def test_every_part_has_a_pin_and_every_pin_a_use() -> None:
-    assert set(pins()) == {*SCORING, *WEB, *TRAINING}
+    assert set(pins()) == {*SCORING, *WEB, *TRAINING, *SERVER}
 
 
 def test_the_pins_are_what_plaudit_asks_for() -> None:
@@ -22,7 +22,7 @@ def test_the_pins_are_what_plaudit_asks_for() -> None:
         for line in requires("plaudit") or []
         if "extra ==" not in line or "extra == 'train'" in line
     }
-    elsewhere = {"uvicorn", "torch"}  # Lambda and Ray Serve bring their own server; the training image has torch
+    elsewhere = {"torch"}  # the training image has it
     assert asked - elsewhere <= set(pins())
 
 

@@ -27,15 +27,13 @@ from plaudit.bundle.bundle import FILES, MANIFEST, Bundle
 from plaudit.errors import BundleError, UsageError
 from plaudit.places.aws.limits import GB, shown
 from plaudit.places.aws.packing import write_tar_gz
-from plaudit.places.aws.parts import SCORING, Target, package, pins, unpacked
+from plaudit.places.aws.parts import SCORING, SERVER, Target, package, pins, unpacked
 from plaudit.progress import Track, quiet
 
 USUAL = Target("3.13")
 """The Python and the machine of AWS's Ray images."""
 ROOMS = ("text", "bundle", "serving")
 LIBRARY = (*SCORING, "anyio", "idna", "starlette", "typing_extensions")
-SERVER = {"h11": "0.16.0", "uvicorn": "0.54.0"}
-"""What the Dockerfile's image adds, with click: the Ray image has a server of its own."""
 REQUIREMENTS = "code/requirements.txt"
 GZIP = b"\x1f\x8b"
 MOST_BYTES, MOST_FILES, LONGEST_HEADER = GB, 20_000, 65_536
@@ -185,7 +183,7 @@ def contents(bundle: Path, target: Target = USUAL, vendored: bool = True, track:
     found |= {f"code/{path}": content for path, content in package(*ROOMS).items()}
     versions = pins()
     library = [f"{name}=={versions[name]}" for name in LIBRARY]
-    server = [f"click=={versions['click']}", *(f"{name}=={version}" for name, version in SERVER.items())]
+    server = [f"{name}=={versions[name]}" for name in SERVER]
     if vendored:
         found |= {f"code/lib/{path}": content for path, content in unpacked(LIBRARY, target, track).items()}
     else:

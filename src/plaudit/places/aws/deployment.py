@@ -14,7 +14,7 @@ from typing import Any
 
 from plaudit.errors import PlaceError, UsageError
 from plaudit.places.aws import base, inventory, logs
-from plaudit.places.aws.account import Account, Unreached
+from plaudit.places.aws.account import Account, Unreached, told
 from plaudit.places.aws.images import Image, repository_arn, uri
 from plaudit.places.aws.names import Name
 from plaudit.places.aws.packing import digest
@@ -183,11 +183,18 @@ class Deployment:
         )
 
     def _rollback_rules(self) -> dict[str, Any]:
-        """An update is undone when the function fails while it is watched."""
-        region, account = self.account.region, self.account.id
-        arn = f"arn:{self.account.partition}:cloudwatch:{region}:{account}:alarm:{self.name.full}-function-errors"
-        trigger = {"Arn": arn, "Type": "AWS::CloudWatch::Alarm"}
-        return {"RollbackTriggers": [trigger], "MonitoringTimeInMinutes": BAKE_MINUTES}
+        """An update is undone when the function fails while it is watched; not by an alarm that is on already.
+
+        An update that mends a broken function would be undone by the fault that it mends.
+        """
+        name = f"{self.name.full}-function-errors"
+        with told("looking at the alarm that undoes an update"):
+            found = self.account.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
+        watching = [alarm for alarm in found if alarm["StateValue"] != "ALARM"]
+        if found and not watching:
+            self.watch.say(f"the alarm {name} is on already: it does not undo this update")
+        triggers = [{"Arn": alarm["AlarmArn"], "Type": "AWS::CloudWatch::Alarm"} for alarm in watching]
+        return {"RollbackTriggers": triggers, "MonitoringTimeInMinutes": BAKE_MINUTES if triggers else 0}
 
     def _log_of(self, event: Event) -> list[str]:
         """The last lines of the log of what failed, where it has one."""

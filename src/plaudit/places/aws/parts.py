@@ -29,6 +29,8 @@ WEB = (
 TRAINING = (
     *SCORING, "click", "ml_dtypes", "onnx", "protobuf", "pyarrow", "safetensors", "tqdm", "typing_extensions",
 )  # fmt: skip
+SERVER = ("click", "h11", "uvicorn")
+"""What an image of one's own adds to serve an archive: Lambda and the Ray image have a server of their own."""
 PYTHONS = ("3.11", "3.12", "3.13")
 MACHINES = ("x86_64", "aarch64")
 GLIBC = ("2_34", "2_31", "2_28", "2_27", "2_26", "2_24", "2_17")

@@ -167,7 +167,7 @@ class Stack:
 
     def _follow(self, identity: str) -> dict[str, Any]:
         """Waits until the stack rests, telling of each resource; a lost connection is waited for."""
-        since = time.monotonic()
+        since, pause = time.monotonic(), self.pause / 10
         while True:
             try:
                 found = self._described(identity)
@@ -184,7 +184,8 @@ class Stack:
                     return {"StackId": identity, "StackStatus": "DELETE_COMPLETE"}
                 if not found["StackStatus"].endswith("_IN_PROGRESS"):
                     return found
-            time.sleep(self.pause)
+            time.sleep(pause)
+            pause = min(self.pause, 1.5 * pause)
 
     def _tell(self, identity: str) -> None:
         for event in self.events(identity):
@@ -198,17 +199,22 @@ class Stack:
                 self.say(f"  {event.state.lower().replace('_', ' '):<16} {event.resource} ({event.kind}){why}")
 
     def _failure(self, identity: str, after: Mapping[str, Any]) -> StackFailed:
-        causes = [
-            event
-            for event in self.events(identity)
-            if event.id not in self._before
-            and event.state.endswith("_FAILED")
-            and "cancelled" not in event.reason.lower()
-        ]
-        first = next((event for event in causes if event.kind != "AWS::CloudFormation::Stack"), None)
+        fresh = [event for event in self.events(identity) if event.id not in self._before]
+        first = next(
+            (
+                event
+                for event in fresh
+                if event.state.endswith("_FAILED")
+                and "cancelled" not in event.reason.lower()
+                and event.kind != "AWS::CloudFormation::Stack"
+            ),
+            None,
+        )
         state = after["StackStatus"]
         if first is None:
-            why = str(after.get("StackStatusReason") or state)
+            # An alarm fails no resource: the stack's own event of turning back is what says why.
+            turns = [event.reason for event in fresh if event.state.endswith("ROLLBACK_IN_PROGRESS") and event.reason]
+            why = turns[0] if turns else str(after.get("StackStatusReason") or state)
             return StackFailed(f"the stack {self.name.full} ended as {state}: {why}")
         cause = f"{first.resource} ({first.kind}): {first.reason or first.state}"
         return StackFailed(f"the stack {self.name.full} ended as {state}, because of {cause}", first.kind)

@@ -10,7 +10,7 @@ const verdict = $("verdict");
 const review = $("review");
 const retry = $("retry");
 
-const model = { labels: null, max_words: 500, max_bytes: 1_000_000 };
+const model = { labels: null, max_words: 500, max_bytes: 1_048_576 };
 
 let current = null; // the AbortController of the only request whose answer still counts
 let debounce = 0;

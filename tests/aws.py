@@ -15,7 +15,7 @@ import pytest
 from plaudit.places.aws.account import Account
 
 REGION = "us-east-1"
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
