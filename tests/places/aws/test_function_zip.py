@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import shutil
@@ -132,6 +133,14 @@ def test_the_zip_that_asks_an_endpoint_is_enough_beside_boto3(
     )
     check(found, classifier)
     assert not {"numpy", "onnxruntime", "regex"} & set(found["modules"])
+
+
+def test_every_place_that_the_function_imports_is_in_it() -> None:
+    source = Path(module.__file__).parents[3]
+    for path in module.PLACES:
+        for node in ast.walk(ast.parse((source / path).read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("plaudit.places"):
+                assert f"{str(node.module).replace('.', '/')}.py" in module.PLACES, path
 
 
 def test_modules_come_as_bytecode(inside: Built, classifier: Classifier, tmp_path: Path) -> None:

@@ -31,8 +31,11 @@ HANDLER = "plaudit.places.aws.function.handler"
 ROOMS = ("bundle", "places", "text", "web")
 PLACES = tuple(
     f"plaudit/places/{name}.py"
-    for name in ("__init__", "remote", "aws/__init__", "aws/account", "aws/function", "aws/sagemaker_endpoint")
-)
+    for name in (
+        "__init__", "remote", "aws/__init__", "aws/account", "aws/async_endpoint", "aws/function",
+        "aws/sagemaker_endpoint",
+    )
+)  # fmt: skip
 """Of the places, what the function itself needs: a change of any other makes no other zip."""
 UNUSED = ("onnxruntime/capi/libonnxruntime.so", "plaudit/text/sample.jsonl")
 """What nothing here loads: ONNX Runtime's library for C is in its Python module besides (29 MB)."""
