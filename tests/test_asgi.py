@@ -149,3 +149,8 @@ def test_a_sentence_is_json_in_utf8() -> None:
     assert found.headers["content-type"] == "application/json"
     assert "retry-after" not in found.headers
     assert sentence(503, "later", 3).headers["retry-after"] == "3"
+
+
+def test_a_host_that_is_no_host_is_still_one_sentence(client: TestClient) -> None:
+    answer = client.get("/nowhere", headers={"host": "["})
+    assert (answer.status_code, answer.json()) == (404, {"error": "GET /nowhere: Not Found"})

@@ -45,7 +45,7 @@ async def refuse(request: Request, error: Exception) -> Response:
     if isinstance(error, (RequestError, EndpointError)):
         return sentence(error.status, str(error), error.retry_after)
     assert isinstance(error, HTTPException)
-    found = sentence(error.status_code, f"{request.method} {request.url.path}: {error.detail}")
+    found = sentence(error.status_code, f"{request.method} {request.scope['path']}: {error.detail}")
     found.headers.update(error.headers or {})
     return found
 

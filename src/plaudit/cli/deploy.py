@@ -154,6 +154,9 @@ def _pieces(bundle: Bundle, plan: Plan, image: Image | None, folder: Path) -> Pi
     inside = bundle.path if plan.to == "lambda" else None
     built = function_zip.build(folder / "function.zip", inside, bundle.card, plan.target, track)
     say(f"          the function has {built.unzipped / 1e6:,.0f} MB unzipped, {built.zipped / 1e6:,.0f} MB to send")
+    if not built.compiled:
+        python = plan.target.python
+        say(f"          no Python {python} here to compile it: its first answers take half a second longer")
     if plan.to == "lambda":
         return Pieces(built.path, about=bundle.card.name)
     python = image.python if image and image.python else Target.python

@@ -97,11 +97,12 @@ def function(environ: Mapping[str, str] = os.environ) -> Function:
 
 def _endpoint(name: str, queue: str | None) -> Callable[[str], Verdict]:
     from plaudit.places.aws.account import Account
-    from plaudit.places.aws.async_endpoint import AsyncEndpoint
     from plaudit.places.aws.sagemaker_endpoint import SageMakerEndpoint, runtime
 
     account = Account()
     if queue:
+        from plaudit.places.aws.async_endpoint import AsyncEndpoint
+
         return AsyncEndpoint(name, queue, runtime(account), account.client("s3")).verdict
     return SageMakerEndpoint(name, runtime(account)).verdict
 

@@ -1,7 +1,7 @@
 const DEBOUNCE_MS = 400;
 const WAITING_MS = 300;
 const SLOW_MS = 4000;
-const TIMEOUT_MS = 20000;
+const TIMEOUT_MS = 30000;
 const FAINTEST = 0.1; // words with less pull than this, relative to the strongest, stay plain
 const NEARLY_EVEN = 0.6;
 
@@ -154,7 +154,7 @@ async function ask(text, signal) {
 
 function understood(reason, timedOut) {
   if (reason instanceof Fault) return reason;
-  if (timedOut) return new Fault("error", "No answer in time.", "The server took longer than 20 seconds. Your text is still here.");
+  if (timedOut) return new Fault("error", "No answer in time.", "The server took longer than 30 seconds. Your text is still here.");
   // onLine is asked only now: a server on this machine answers without any network.
   if (!navigator.onLine) return new Fault("offline", "You are offline.", "Your text is still here, and will be judged when the connection is back.");
   if (reason instanceof TypeError) return new Fault("offline", "The server cannot be reached.", "Check the connection, then try again. Your text is still here.");
