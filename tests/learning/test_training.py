@@ -17,8 +17,9 @@ from plaudit.bundle.bundle import Bundle
 from plaudit.bundle.classifier import Classifier
 from plaudit.errors import UsageError
 from plaudit.learning.checkpoint import NAME
+from plaudit.learning.lines import METRICS
 from plaudit.learning.recipes import Recipe
-from plaudit.learning.training import METRICS, Interrupted, Training, Watch, bfloat16_pays
+from plaudit.learning.training import Interrupted, Training, Watch, bfloat16_pays
 from plaudit.text.encoding import Encoded
 from plaudit.text.prepared import Part, Prepared
 

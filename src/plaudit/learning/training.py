@@ -27,6 +27,7 @@ from plaudit.learning.calibration import fit_temperature, log_loss
 from plaudit.learning.checkpoint import State
 from plaudit.learning.distributed import World
 from plaudit.learning.export import export
+from plaudit.learning.lines import epoch_line
 from plaudit.learning.network import Network
 from plaudit.learning.recipes import Recipe
 from plaudit.progress import Track, quiet
@@ -35,12 +36,6 @@ from plaudit.version import __version__
 
 SCORING_BATCH = 256
 CHECKPOINT_SECONDS = 600
-METRICS = {
-    "train:loss": r"epoch +[0-9]+/[0-9]+  loss ([0-9.]+)",
-    "validation:loss": r"validation loss ([0-9.]+)",
-    "validation:accuracy": r"accuracy ([0-9.]+)",
-}
-"""Regular expressions, by the name of a metric, that find it in an epoch's line: SageMaker's MetricDefinitions."""
 
 
 class Interrupted(PlauditError):
@@ -191,12 +186,7 @@ class Training:
         )
         state.epoch, state.batch, state.loss, state.seconds = epoch + 1, 0, 0.0, 0.0
         self._checkpoint()
-        left = (self.recipe.epochs - epoch - 1) * state.history[-1]["seconds"]
-        self.watch.say(
-            f"epoch {epoch + 1:>2}/{self.recipe.epochs}  loss {training_loss:.4f}"
-            f"  validation loss {loss:.4f}  accuracy {accuracy:.4f}  {state.history[-1]['seconds']:.1f} s"
-            + (f", about {_duration(left)} left" if left >= 2 else "")
-        )
+        self.watch.say(epoch_line(state.history, self.recipe.epochs))
 
     def _score(self, part: Part) -> NDArray[np.float64]:
         """The network's log-odds for each review; 0 for one without a word."""
@@ -260,10 +250,6 @@ class Training:
         )
         weights = {name: value.cpu().contiguous() for name, value in self._best.items()}
         return Bundle(card, self.data.vocabulary, to_safetensors(weights), export(self._network.cpu()))
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def _usable(data: Prepared) -> None:

@@ -18,16 +18,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import plaudit
 from plaudit.bundle.bundle import Bundle
 from plaudit.cli.train import command
 from plaudit.errors import UsageError
-from plaudit.learning import training as learning
+from plaudit.learning.lines import METRICS
 from plaudit.learning.recipes import RECIPES
 from plaudit.places.aws import images
 from plaudit.places.aws.parts import TRAINING, Target, package
 from plaudit.places.aws.training_job import (
     CHANNEL,
-    METRICS,
     MOST_HYPERPARAMETERS,
     MOST_SECONDS,
     SOURCES,
@@ -164,10 +164,6 @@ def test_every_recipe_leaves_room_for_its_jobs_name() -> None:
         assert len(TrainingPlan(DIGEST, {"recipe": recipe}, IMAGE).job) <= 63
 
 
-def test_metrics_are_the_trainings_own() -> None:
-    assert learning.METRICS == METRICS
-
-
 def test_the_images_have_the_python_that_code_is_gathered_for() -> None:
     assert {image.python for image in images.IMAGES if image.purpose == "train"} == {TARGET.python}
 
@@ -234,7 +230,7 @@ def test_the_code_is_the_package_and_its_parts_and_nothing_else(source: Path) ->
     assert {path.name for path in source.iterdir()} == {"train.py", "plaudit", "lib"}
     rooms = {path.name for path in (source / "plaudit").iterdir() if path.is_dir()}
     assert rooms == {"bundle", "cli", "learning", "text"}
-    own = Path(learning.__file__).parents[1]
+    own = Path(plaudit.__file__).parent
     sent = [path.relative_to(source / "plaudit") for path in (source / "plaudit").rglob("*.py")]
     assert all((own / path).exists() for path in sent)
     assert not (source / "lib" / "torch").exists()

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from plaudit.errors import UsageError
+from plaudit.learning.lines import METRICS
 from plaudit.places.aws.bill import Bill
 from plaudit.places.aws.names import PREFIX, Name
 from plaudit.places.aws.packing import write_tar_gz
@@ -46,12 +47,6 @@ SOURCES = "base/source/"
 SCRIPT = "train.py"
 CHANNEL = "training"
 CHECKPOINTS = "/opt/ml/checkpoints"
-METRICS = {
-    "train:loss": r"epoch +[0-9]+/[0-9]+  loss ([0-9.]+)",
-    "validation:loss": r"validation loss ([0-9.]+)",
-    "validation:accuracy": r"accuracy ([0-9.]+)",
-}
-"""The training's own, which cannot be imported without torch; a test compares them."""
 QUIET = 30
 """Python's WARNING: the toolkit's log without its dump of the environment."""
 ENTRY = b'''"""The training job: Plaudit's own command line, beside the image's torch."""
