@@ -41,8 +41,10 @@ def columns(rows: Iterable[tuple[str, ...]]) -> list[str]:
 
 def an_hour(hourly: float | None) -> str:
     """What a thing costs an hour, as it is shown."""
-    from plaudit.places.aws.prices import dollars
+    from plaudit.places.aws.prices import HOURS, dollars
 
     if hourly is None:
         return "unknown"
-    return "nothing" if hourly < 1e-5 else f"{dollars(hourly)} an hour"
+    if hourly < 1e-5:
+        return "nothing"
+    return f"{dollars(hourly)} an hour" if hourly >= 0.01 else f"{dollars(hourly * HOURS)} a month"

@@ -47,14 +47,14 @@ KINDS = {
 @click.option("--plan", "only_plan", is_flag=True, help="Print resources, cost and template; call nothing.")
 @click.option("--rollback", is_flag=True, help="Go back to the revision before the current one.")
 @click.option("--ttl", metavar="SPAN", help="Have it delete itself after 30m, 4h or 2d.")
-@click.option("--memory", default=4096, show_default=True, help="MB of a serverless endpoint, 1024 to 6144.")
-@click.option("--concurrency", default=5, show_default=True, help="Most requests at once of a serverless endpoint.")
+@click.option("--memory", type=int, help="MB of a serverless endpoint, 1024 to 6144.  [default: 4096]")
+@click.option("--concurrency", type=int, help="Most requests at once of a serverless endpoint.  [default: 5]")
 @click.option("--instance", metavar="TYPE", help="A real-time endpoint on this instance, such as ml.c5.large.")
-@click.option("--min-instances", "least", type=int, help="Fewest instances.  [default: 1, with --async 0]")
-@click.option("--max-instances", "most", default=2, show_default=True, help="Most instances.")
+@click.option("--min-instances", "least", type=int, help="Fewest of them.  [default: 1, with --async 0]")
+@click.option("--max-instances", "most", type=int, help="Most of them.  [default: 2]")
 @click.option("--async", "asynchronous", is_flag=True, help="A queue before the endpoint; down to no instance.")
 @click.option("--image", metavar="NAME", help="The endpoint's image: a name of docs/archive.md, or one of your own.")
-@click.option("--function-memory", default=1769, show_default=True, help="MB of the function; 1769 are one core.")
+@click.option("--function-memory", type=int, help="MB of a function --to lambda.  [default: 1769, which are one core]")
 @click.option(
     "--machine",
     type=click.Choice(["x86_64", "aarch64"]),
@@ -67,7 +67,7 @@ KINDS = {
 @click.option("--rate", default=10, show_default=True, help="Requests a second that the public API lets through.")
 @click.option("--burst", default=20, show_default=True, help="Requests at once that it lets through.")
 @click.option("--origin", "origins", multiple=True, help="Pages of others that may call the API.  [default: *]")
-@click.option("--budget", default=10.0, show_default=True, help="US dollars a month; an alarm at 80 % of it.")
+@click.option("--budget", default=10.0, show_default=True, help="US dollars a month for the account's SageMaker, Lambda and API Gateway; an alarm at 80 %.")
 @click.option("--email", metavar="ADDRESS", help="Who gets the alarms.")
 @click.option("--log-days", default=14, show_default=True, help="Days that logs are kept.")
 @click.option("--check/--no-check", default=True, show_default=True, help="Ask the page for a verdict at the end.")
@@ -85,22 +85,61 @@ def command(
     The same command with another bundle swaps the model without a failed request, and goes back by itself where it
     fails. plaudit down NAME takes everything back.
     """
-    account = account_from(region, profile)
+    given = _given(click.get_current_context())
+    if rollback and (extra := given - {"own", "rollback", "check", "as_json", "region", "profile"}):
+        raise UsageError(f"--rollback takes the revision as it was: leave {', '.join(sorted(extra))} out")
+    account = account_from(region, profile, planning=only_plan)
+    ask = _asked if check else None
     if rollback:
-        _tell(_deployment(account, own).rollback(), account, as_json)
+        _tell(_deployment(account, own).rollback(ask), account, as_json)
         return
     plan = _plan(account, own, options)
+    _refuse_idle_flags(plan, given)
     chosen = _image(image, plan)
     if only_plan:
+        if bundle:
+            Bundle.load(bundle)
         _show_plan(plan, chosen, as_json)
         return
     found = Bundle.load(chosen_bundle(bundle))
-    from plaudit.places.aws.deployment import check as ask
-
+    say(f"account   {account.id} in {account.region}")
+    if not plan.has_budget:
+        say(f"          CloudFormation has no budgets in {plan.region}: this deployment gets none")
     with tempfile.TemporaryDirectory() as folder:
         pieces = _pieces(found, plan, chosen, Path(folder))
-        deployed = _deployment(account, own).deploy(plan, pieces, (lambda page: ask(page, say)) if check else None)
+        deployed = _deployment(account, own).deploy(plan, pieces, ask)
     _tell(deployed, account, as_json)
+
+
+MEANT_FOR = {
+    "memory": ("serverless",), "concurrency": ("serverless",), "function_memory": ("function",),
+    "least": ("instance", "async"), "most": ("instance", "async"),
+}  # fmt: skip
+"""Flags that only some kinds of deployment have a use for."""
+
+
+def _given(context: click.Context) -> set[str]:
+    """The names of the options and arguments that were typed."""
+    return {
+        name
+        for name in context.params
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    }
+
+
+def _refuse_idle_flags(plan: Plan, given: set[str]) -> None:
+    flags = {"least": "--min-instances", "most": "--max-instances"}
+    for name in sorted(given & MEANT_FOR.keys()):
+        if plan.kind not in MEANT_FOR[name]:
+            flag = flags.get(name, "--" + name.replace("_", "-"))
+            kinds = " or ".join(KINDS[kind] for kind in MEANT_FOR[name])
+            raise UsageError(f"{flag} is for {kinds}; this is {KINDS[plan.kind]}")
+
+
+def _asked(page: str) -> None:
+    from plaudit.places.aws.deployment import check
+
+    check(page, say)
 
 
 def _deployment(account: Account, own: str) -> Any:
@@ -117,11 +156,12 @@ def _plan(account: Account, own: str, options: dict[str, Any]) -> Plan:
 
     if options["to"] is None:
         raise UsageError("say where: --to lambda (nothing billed while idle) or --to sagemaker (an endpoint)")
-    ttl, least = options.pop("ttl"), options.pop("least")
+    ttl = options.pop("ttl")
+    options = {name: value for name, value in options.items() if value is not None}
     return Plan(
         Name(own),
         account.region,
-        least=least if least is not None else int(not options["asynchronous"]),
+        least=options.pop("least", int(not options["asynchronous"])),
         target=Target(options.pop("python"), options.pop("machine")),
         origins=options.pop("origins") or ("*",),
         ttl=duration(ttl) if ttl else None,
@@ -147,13 +187,14 @@ def _pieces(bundle: Bundle, plan: Plan, image: Image | None, folder: Path) -> Pi
     """The function's zip, and for an endpoint the archive, gathered in ``folder``."""
     from plaudit.places.aws import archive, function_zip
     from plaudit.places.aws.deployment import Pieces
+    from plaudit.places.aws.limits import shown
     from plaudit.places.aws.parts import Target
 
     assert bundle.path is not None
     say("parts     gathering what runs on AWS")
     inside = bundle.path if plan.to == "lambda" else None
     built = function_zip.build(folder / "function.zip", inside, bundle.card, plan.target, track)
-    say(f"          the function has {built.unzipped / 1e6:,.0f} MB unzipped, {built.zipped / 1e6:,.0f} MB to send")
+    say(f"          the function has {shown(built.unzipped)} unzipped, {shown(built.zipped)} to send")
     if not built.compiled:
         python = plan.target.python
         say(f"          no Python {python} here to compile it: its first answers take half a second longer")
@@ -170,6 +211,8 @@ def _tell(deployed: Deployed, account: Account, as_json: bool) -> None:
         return
     if not deployed.changed:
         say(f"{deployed.name} is as it was: nothing had to change")
+    if ends := deployed.outputs.get("Ends"):
+        say(f"ends      {ends}: the stack deletes itself then")
     say(f"revision  {deployed.revision} of {deployed.name}: {KINDS[deployed.kind]} in {account.region}")
     give(deployed.page)
     say(f"next:     plaudit status {deployed.name}   what is there, and what it costs")
@@ -179,19 +222,20 @@ def _tell(deployed: Deployed, account: Account, as_json: bool) -> None:
 def _show_plan(plan: Plan, image: Image | None, as_json: bool) -> None:
     from plaudit.places.aws.base import base_template
     from plaudit.places.aws.cost import estimate
-    from plaudit.places.aws.images import repository_arn, uri
+    from plaudit.places.aws.images import repository, uri
+    from plaudit.places.aws.names import ACCOUNT_PLACEHOLDER, bucket_name
     from plaudit.places.aws.plan import Parts
     from plaudit.places.aws.prices import AS_OF, dollars
     from plaudit.places.aws.template import deployment_template
 
     # The account's number would take a call: the names that hold it say so.
     parts = Parts(
-        bucket=f"plaudit-account-{plan.region}",
+        bucket=bucket_name(ACCOUNT_PLACEHOLDER, plan.region),
         function=f"{plan.name.prefix}function/digest.zip",
         archive=f"{plan.name.prefix}archive/digest.tar.gz",
         image=uri(image, plan.region) if image else "",
-        image_repository=(repository_arn(image, plan.region) if image else None) or "*",
-        reaper_role="arn:aws:iam::123456789012:role/plaudit-base-ReaperRole",
+        image_repository=repository(image, plan.region),
+        reaper_role=f"arn:aws:iam::{ACCOUNT_PLACEHOLDER}:role/plaudit/{plan.region}/plaudit-base-ReaperRole",
         ends=datetime.now(UTC) + plan.ttl if plan.ttl else None,
     )
     template, shared_template = deployment_template(plan, parts), base_template(False, plan.ttl is not None)
@@ -215,6 +259,4 @@ def _show_plan(plan: Plan, image: Image | None, as_json: bool) -> None:
     rows.append(("  together", shown(cost.idle), shown(cost.million)))
     for line in columns(rows):
         give(line)
-    give("\ntemplate")
-    give_json(template)
-    say("nothing was called; without --plan this is deployed")
+    say("\nnothing was called; --json prints the template too, and without --plan this is deployed")

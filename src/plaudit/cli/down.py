@@ -7,7 +7,7 @@ import click
 from plaudit.cli import options as shared
 from plaudit.cli.aws import account_from, account_options
 from plaudit.cli.terminal import give, give_json, say
-from plaudit.errors import UsageError
+from plaudit.errors import PlaceError, PlauditError, UsageError
 
 
 @click.command("down", epilog=shared.examples("plaudit down reviews", "plaudit down --all"))
@@ -28,18 +28,23 @@ def command(names: tuple[str, ...], everything: bool, as_json: bool, region: str
     account = account_from(region, profile)
     if bool(names) == everything:
         raise UsageError("name what to take back, or say --all: plaudit status lists what is there")
-    chosen = [Name(name) for name in names]
+    chosen = list(names)
     if everything:
         there = {entry.name for entry in take(account).resources}
-        chosen = [Name(name) for name in sorted(there - {BASE.own}) or sorted(there)]
-    taken = {}
-    for name in chosen:
-        say(f"down      {name.own} in {account.region}")
-        taken[name.own] = remove(account, name, say)
+        chosen = sorted(there - {BASE.own}) or sorted(there)
+    taken, failed = {}, []
+    for own in chosen:
+        say(f"down      {own} in {account.region}")
+        try:
+            taken[own] = remove(account, Name(own), say)
+        except PlauditError as error:
+            failed.append(str(error))
     if as_json:
-        give_json({"region": account.region, "taken_back": taken})
-        return
-    for own, number in taken.items():
-        give(f"nothing of {own} is left in {account.region}" + ("" if number else ": there was nothing"))
-    if not taken:
-        give(f"nothing of Plaudit's is in {account.region}")
+        give_json({"region": account.region, "taken_back": taken, "failed": failed})
+    else:
+        for own, number in taken.items():
+            give(f"nothing of {own} is left in {account.region}" + ("" if number else ": there was nothing"))
+        if not chosen:
+            give(f"nothing of Plaudit's is in {account.region}")
+    if failed:
+        raise PlaceError("\n".join(failed))

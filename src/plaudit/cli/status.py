@@ -8,7 +8,7 @@ import click
 
 from plaudit.cli import options as shared
 from plaudit.cli.aws import account_from, account_options, an_hour, columns
-from plaudit.cli.terminal import give, give_json, printable, say
+from plaudit.cli.terminal import give, give_json, printable, say, track
 
 if TYPE_CHECKING:
     from plaudit.places.aws.inventory import Inventory, Resource
@@ -28,9 +28,12 @@ def command(name: str | None, all_regions: bool, as_json: bool, region: str | No
     there is such a thing, or where a service could not be asked.
     """
     from plaudit.places.aws.inventory import everywhere, take
+    from plaudit.places.aws.names import Name
 
     account = account_from(region, profile)
-    found = everywhere(account) if all_regions else [take(account)]
+    if name:
+        Name(name)
+    found = everywhere(account, track) if all_regions else [take(account)]
     if name:
         found = [inventory.of(name) for inventory in found]
     if as_json:
@@ -43,17 +46,17 @@ def command(name: str | None, all_regions: bool, as_json: bool, region: str | No
             }
         )
     else:
-        _tell(found, "in any region" if all_regions else f"in {account.region}")
+        _tell(found, name or "Plaudit's", "in any region" if all_regions else f"in {account.region}")
     if any(inventory.orphans or inventory.unseen for inventory in found):
         raise click.exceptions.Exit(1)
 
 
-def _tell(found: list[Inventory], where: str) -> None:
+def _tell(found: list[Inventory], whose: str, where: str) -> None:
     resources = [entry for inventory in found for entry in inventory.resources]
     orphans = [entry for inventory in found for entry in inventory.orphans]
     if not resources:
-        give(f"nothing of Plaudit's is {where}")
-    header = ("NAME", "WHAT", "ID", "STATE", "AGE", "COSTS WHILE IDLE", "REGION")
+        give(f"nothing of {whose} is {where}")
+    header = ("NAME", "WHAT", "ID", "STATE", "AGE", "COSTS NOW", "REGION")
     for line in columns([header, *map(_row, resources)] if resources else []):
         give(printable(line))
     if resources:
@@ -61,7 +64,7 @@ def _tell(found: list[Inventory], where: str) -> None:
         unknown = " and what is unknown" if any(entry.hourly is None for entry in resources) else ""
         give(f"together  {an_hour(together)}{unknown}, as far as list prices go")
     if orphans:
-        say(f"\n{len(orphans)} of these belong to no stack: take them back by name")
+        say("\nwhat is marked NO STACK would stay and bill: take it back by name")
         for own in sorted({(entry.name, entry.region) for entry in orphans}):
             say(f"  plaudit down {own[0]} --region {own[1]}")
     for sentence in (sentence for inventory in found for sentence in inventory.unseen):

@@ -16,16 +16,12 @@ on, is never replaced.
 
 from __future__ import annotations
 
-import gzip
-import tarfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from plaudit.bundle.bundle import FILES, MANIFEST, Bundle
-from plaudit.errors import BundleError, UsageError
-from plaudit.places.aws.limits import GB, shown
+from plaudit.errors import UsageError
 from plaudit.places.aws.packing import write_tar_gz
 from plaudit.places.aws.parts import SCORING, SERVER, Target, package, pins, unpacked
 from plaudit.progress import Track, quiet
@@ -36,11 +32,6 @@ ROOMS = ("text", "bundle", "serving")
 LIBRARY = (*SCORING, "anyio", "idna", "starlette", "typing_extensions")
 REQUIREMENTS = "code/requirements.txt"
 GZIP = b"\x1f\x8b"
-MOST_BYTES, MOST_FILES, LONGEST_HEADER = GB, 20_000, 65_536
-"""What is unpacked at most: an archive of Plaudit's is a tenth of it."""
-EXTENDED = (*tarfile.GNU_TYPES, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
-"""Headers that carry long names and the like."""
-CHUNK = 1_048_576
 
 CONFIG = """\
 # Ray Serve's settings: AWS's image runs `serve run` with this file.
@@ -211,80 +202,3 @@ def _free(out: Path) -> None:
         with out.open("rb") as file:
             if file.read(2) != GZIP:
                 raise UsageError(f"{out} is there and is no archive: name another file with --out")
-
-
-class _Header(tarfile.TarInfo):
-    """A header that is looked at before tarfile acts on it: its long names would be read into memory unseen."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
-        found = super().frombuf(buf, encoding, errors)
-        if found.type in EXTENDED and found.size > LONGEST_HEADER:
-            raise BundleError("it has a header that no file needs")
-        return found
-
-
-class _Bounded:
-    """A stream that ends in a sentence where it gives more than `MOST_BYTES`."""
-
-    def __init__(self, file: gzip.GzipFile) -> None:
-        self._file, self._given = file, 0
-
-    def read(self, size: int = CHUNK) -> bytes:
-        content = self._file.read(size)
-        self._given += len(content)
-        if self._given > MOST_BYTES:
-            raise BundleError(f"it unpacks to more than {shown(MOST_BYTES)}: no archive of Plaudit's does")
-        return content
-
-
-def unpack(archive: Path, folder: Path) -> dict[str, int]:
-    """The files of ``archive`` in ``folder``, which is empty; path to bytes.
-
-    Raises BundleError, one sentence, for what is no archive, is cut short, or would write outside the folder,
-    make links or devices, or fill the disk.
-    """
-    try:
-        with archive.open("rb") as packed, gzip.GzipFile(fileobj=packed) as unzipped:
-            return _unpack(_Bounded(unzipped), folder)
-    except FileNotFoundError:
-        raise BundleError(f"{archive}: there is no archive; make one with: plaudit pack --out {archive}") from None
-    except BundleError as error:
-        raise BundleError(f"{archive} is not to be trusted: {error}") from None
-    except (gzip.BadGzipFile, tarfile.TarError, EOFError, zlib.error, ValueError, OverflowError) as error:
-        raise BundleError(f"{archive} is no sound .tar.gz ({error}): copy it again, or pack it again") from None
-    except OSError as error:
-        raise BundleError(f"{archive} cannot be unpacked ({error.strerror or error})") from None
-
-
-def _unpack(stream: _Bounded, folder: Path) -> dict[str, int]:
-    sizes: dict[str, int] = {}
-    with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as members:  # type: ignore[call-overload]
-        for member in members:
-            path = _inside(member, folder)
-            if member.isdir():
-                path.mkdir(parents=True, exist_ok=True)
-                continue
-            content = members.extractfile(member)
-            assert content is not None
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("xb") as file:
-                while chunk := content.read(CHUNK):
-                    file.write(chunk)
-            sizes[path.relative_to(folder).as_posix()] = member.size
-            if len(sizes) > MOST_FILES:
-                raise BundleError(f"it has more than {MOST_FILES:,} files: no archive of Plaudit's has")
-    while stream.read():
-        pass  # gzip's checksum is at the end, after all that tar reads
-    return sizes
-
-
-def _inside(member: tarfile.TarInfo, folder: Path) -> Path:
-    """Where a member belongs. Raises BundleError for anything but a plain file or folder within ``folder``."""
-    name = ascii(member.name)
-    if not (member.isreg() or member.isdir()) or member.issparse():
-        raise BundleError(f"{name} is a link or a device, not a file")
-    parts = [part for part in member.name.split("/") if part not in ("", ".")]
-    if member.name.startswith("/") or ".." in parts or "\\" in member.name or not member.name.isprintable():
-        raise BundleError(f"{name} would be written outside the folder that it is unpacked to")
-    return folder.joinpath(*parts)

@@ -78,7 +78,7 @@ class AsyncEndpoint:
         try:
             return bytes(self._storage.get_object(Bucket=self._bucket, Key=key)["Body"].read())
         except failures.ClientError as error:
-            if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404"):
+            if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404", "AccessDenied"):
                 return None
             raise
 

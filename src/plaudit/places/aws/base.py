@@ -10,21 +10,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from plaudit.errors import PlaceError
-from plaudit.places.aws.account import Account, Refused
-from plaudit.places.aws.fragments import ARN, HERE, SAME_ACCOUNT, allow, role, tag
+from plaudit.places.aws.account import Account, Refused, told
+from plaudit.places.aws.fragments import ARN, HERE, SAME_ACCOUNT, allow, digest, role, tag
 from plaudit.places.aws.names import PREFIX, QUEUE, Name, bucket_name
 from plaudit.places.aws.plan import OBJECT_DAYS
 from plaudit.places.aws.stack import Stack
-from plaudit.places.aws.storage import EXPIRES
+from plaudit.places.aws.storage import EXPIRES, MISSING
 
 BASE = Name("base")
 
 
 @dataclass(frozen=True)
 class Base:
-    """The bucket's name, and the ARNs of the roles that have been asked for so far."""
+    """The bucket's name, the ARNs of the roles that have been asked for so far, and which template made them."""
 
     bucket: str
+    version: str = ""
     training_role: str | None = None
     reaper_role: str | None = None
 
@@ -32,7 +33,11 @@ class Base:
 def found(account: Account) -> Base | None:
     """The base as it stands; None where there is none."""
     outputs = Stack(account, BASE).outputs()
-    return Base(outputs["Bucket"], outputs.get("TrainingRole"), outputs.get("ReaperRole")) if outputs else None
+    return (
+        Base(outputs["Bucket"], outputs.get("Version", ""), outputs.get("TrainingRole"), outputs.get("ReaperRole"))
+        if outputs
+        else None
+    )
 
 
 def ensure(
@@ -48,13 +53,18 @@ def ensure(
         training or bool(base and base.training_role),
         reaper or bool(base and base.reaper_role),
     )
-    if base and training == bool(base.training_role) and reaper == bool(base.reaper_role):
+    template = base_template(training, reaper)
+    if base and base.version == template["Outputs"]["Version"]["Value"]:
         return base
     bucket = bucket_name(account.id, account.region)
     if base is None:
         _free(account, bucket)
-    say(f"base      bucket {bucket}" + (" and the training job's role" if training else ""))
-    Stack(account, BASE).apply(base_template(training, reaper), BASE.tags)
+    kept = (
+        base_template(bool(base and base.training_role), bool(base and base.reaper_role)) if base else {"Outputs": {}}
+    )
+    new = sorted(template["Outputs"].keys() - kept["Outputs"].keys() - {"Version"})
+    say(f"base      {bucket}: {', '.join(new) or 'brought up to date'}")
+    Stack(account, BASE).apply(template, BASE.tags)
     made = found(account)
     if made is None:
         raise PlaceError(f"the stack {BASE.full} has no outputs: plaudit down base, then the same command again")
@@ -63,13 +73,11 @@ def ensure(
 
 def _free(account: Account, bucket: str) -> None:
     """Raises PlaceError where a bucket of this name is there that is not the base's."""
-    from plaudit.places.aws.account import told
-
     try:
         with told(f"looking for the bucket {bucket}"):
             account.client("s3").head_bucket(Bucket=bucket)
     except Refused as refused:
-        if refused.code in ("404", "NoSuchBucket", "NotFound"):
+        if refused.code in MISSING:
             return
         raise PlaceError(
             f"the bucket name {bucket} is taken by somebody else ({refused.code}): take another --region"
@@ -90,6 +98,7 @@ def base_template(training: bool, reaper: bool) -> dict[str, Any]:
         if wanted:
             resources[name] = resource
             outputs[name] = {"Value": {"Fn::GetAtt": [name, "Arn"]}}
+    outputs["Version"] = {"Value": digest(resources)}
     for resource in resources.values():
         tag(resource, BASE)
     return {
@@ -163,7 +172,8 @@ def _training_role() -> dict[str, Any]:
     return role(
         "sagemaker.amazonaws.com",
         [
-            allow("s3:GetObject s3:PutObject s3:DeleteObject", "${Bucket.Arn}/*"),
+            allow("s3:GetObject s3:PutObject s3:DeleteObject s3:AbortMultipartUpload", "${Bucket.Arn}/train-*"),
+            allow("s3:GetObject", f"${{Bucket.Arn}}/{BASE.prefix}*"),
             allow("s3:ListBucket s3:GetBucketLocation", "${Bucket.Arn}"),
             allow(
                 "logs:CreateLogGroup logs:CreateLogStream logs:PutLogEvents logs:DescribeLogStreams",
@@ -206,7 +216,7 @@ def _reaper_role() -> dict[str, Any]:
             ),
             allow(
                 "lambda:DeleteFunction lambda:GetFunction lambda:RemovePermission lambda:DeleteAlias lambda:GetAlias"
-                " lambda:ListVersionsByFunction",
+                " lambda:ListVersionsByFunction lambda:GetFunctionConfiguration",
                 f"{ARN}:lambda:{HERE}:function:plaudit-*",
             ),
             allow(
@@ -216,10 +226,12 @@ def _reaper_role() -> dict[str, Any]:
             allow("logs:DeleteLogGroup", *(f"{ARN}:logs:{HERE}:log-group:{group}plaudit-*" for group in LOG_GROUPS)),
             allow("logs:DescribeLogGroups", "*"),
             allow(
-                "iam:DeleteRole iam:DeleteRolePolicy iam:GetRole iam:GetRolePolicy",
+                "iam:DeleteRole iam:DeleteRolePolicy iam:GetRole iam:GetRolePolicy iam:ListRolePolicies"
+                " iam:ListAttachedRolePolicies iam:DetachRolePolicy",
                 f"{ARN}:iam::${{AWS::AccountId}}:role/plaudit/${{AWS::Region}}/plaudit-*",
             ),
-            allow("cloudwatch:DeleteAlarms", f"{ARN}:cloudwatch:{HERE}:alarm:plaudit-*"),
+            allow("cloudwatch:DeleteAlarms", f"{ARN}:cloudwatch:{HERE}:alarm:plaudit-*",
+                  f"{ARN}:cloudwatch:{HERE}:alarm:TargetTracking-endpoint/plaudit-*"),
             allow("cloudwatch:DescribeAlarms", "*"),
             allow("sns:DeleteTopic sns:GetTopicAttributes sns:SetTopicAttributes sns:Unsubscribe",
                   f"{ARN}:sns:{HERE}:plaudit-*"),

@@ -12,8 +12,9 @@ REVIEW_KB = 3.0
 """A review of 230 words with its answer, in kilobytes."""
 ENDPOINT_SECONDS = 0.02
 FRONT_SECONDS = 0.05
+QUEUE_SECONDS = 0.5
 INSIDE_SECONDS = 0.02
-"""Assumed seconds a review takes behind an endpoint, in the function before one, and in a function by itself."""
+"""Assumed seconds a review takes behind an endpoint, in the function before one, before a queue, and by itself."""
 REVIEWS_AN_INSTANCE_SECOND = 100
 
 
@@ -52,6 +53,7 @@ def estimate(plan: Plan) -> Estimate:
         _function(plan),
         *([] if plan.to == "lambda" else [_endpoint(plan)]),
         Line("alarms (the first ten of an account are free)", prices.ALARM_MONTH * _alarms(plan), 0),
+        *([Line("objects of the queue", 0, 2 * prices.OBJECT_WRITES_MILLION)] if plan.asynchronous else []),
         Line("logs and objects", 0.1 * prices.STORAGE_GB_MONTH, 0.4 * prices.LOG_GB),
     ]
     if plan.snapstart:
@@ -63,8 +65,9 @@ def estimate(plan: Plan) -> Estimate:
 
 def _function(plan: Plan) -> Line:
     inside = plan.to == "lambda"
-    memory = (plan.function_memory if inside else 512) / 1024
-    seconds = (INSIDE_SECONDS if inside else FRONT_SECONDS) * MILLION
+    memory = plan.memory_of_function / 1024
+    each = INSIDE_SECONDS if inside else QUEUE_SECONDS if plan.asynchronous else FRONT_SECONDS
+    seconds = each * MILLION
     work = prices.LAMBDA_GB_SECOND[plan.target.machine] * memory * seconds
     return Line("function", 0, prices.LAMBDA_MILLION + work)
 
@@ -87,4 +90,7 @@ def _endpoint(plan: Plan) -> Line:
 
 
 def _alarms(plan: Plan) -> int:
-    return 1 if plan.to == "lambda" or plan.kind == "serverless" else 3 + 2 * (plan.most > plan.least)
+    """Two on function and page, one on an endpoint of instances, two that scaling makes, one that wakes it up."""
+    if plan.to == "lambda" or plan.kind == "serverless":
+        return 2
+    return 3 + 2 * (plan.most > plan.least) + (plan.asynchronous and plan.least == 0)

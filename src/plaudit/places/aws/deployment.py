@@ -7,7 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,13 @@ from plaudit.places.aws.names import Name
 from plaudit.places.aws.packing import digest
 from plaudit.places.aws.plan import Parts, Plan
 from plaudit.places.aws.prices import dollars, hourly
-from plaudit.places.aws.stack import PAUSE, Event, Stack
+from plaudit.places.aws.revisions import Ledger, Revision
+from plaudit.places.aws.stack import PAUSE, Event, Stack, StackFailed
 from plaudit.places.aws.storage import Storage
-from plaudit.places.aws.template import deployment_template
+from plaudit.places.aws.template import ENDING, deployment_template
+from plaudit.places.aws.watching import Detached
 from plaudit.progress import Track, quiet
 
-KEPT = 5
-"""Revisions that can be gone back to."""
 BAKE_MINUTES = 2
 CHECK_SECONDS = 180
 REVIEW = "A wonderful film"
@@ -52,17 +52,6 @@ class Pieces:
     archive: Path | None = None
     image: Image | None = None
     about: str = ""
-
-
-@dataclass(frozen=True)
-class Revision:
-    """One template that has been applied, with the keys of its parts; ``about`` says what of."""
-
-    number: int
-    when: str
-    template: str
-    keys: tuple[str, ...]
-    about: str
 
 
 @dataclass(frozen=True)
@@ -102,47 +91,67 @@ class Deployment:
             shared = base.ensure(self.account, reaper=plan.ttl is not None, say=self.watch.say)
             parts = self._send(plan, shared, pieces)
             template = deployment_template(plan, parts)
-            changed = stack.apply(template, plan.name.tags, None if fresh else self._rollback_rules())
+            changed = stack.apply(*self._watched(template, fresh))
             if asked:
                 self._ask(stack, asked, fresh)
         except Unreached as lost:
             raise Unreached(f"{lost}; what AWS has begun goes on: plaudit status {self.name.own}") from None
         except KeyboardInterrupt:
-            self.watch.say(
-                f"\nstopped watching; what AWS has begun goes on: plaudit status {self.name.own}, plaudit down "
-                f"{self.name.own}"
-            )
-            raise
+            raise self._interrupted(stack) from None
         except PlaceError as failed:
             raise self._failed(failed, plan, fresh, time.monotonic() - started, log) from None
         keys = tuple(key for key in (parts.function, parts.archive) if key)
         storage = Storage(self.account, shared.bucket)
-        number = self._remember(storage, template, keys, pieces.about)
+        number = Ledger(storage, self.name).remember(Revision(0, "", "", keys, pieces.about, plan.days), template)
         if shared.reaper_role:
             # The bucket outlives a stack that deletes itself: its objects go by a lifecycle rule.
             storage.expire(self.name.prefix, plan.days)
         return self._deployed(stack, number, changed)
 
-    def rollback(self) -> Deployed:
-        """Applies the revision before the current one. Raises UsageError where there is none."""
-        storage, revisions = self._storage(), self.revisions()
+    def rollback(self, asked: Callable[[str], Any] | None = None) -> Deployed:
+        """Applies the revision before the current one; when it ends by itself stays as it is.
+
+        Raises UsageError where there is none, PlaceError with the cause and the next command where it fails.
+        """
+        stack = Stack(self.account, self.name, self.watch.say, self.watch.pause)
+        if stack.describe() is None:
+            raise UsageError(f"there is no deployment {self.name.own} in {self.account.region}: plaudit status")
+        ledger, revisions = self._ledger(), self.revisions()
         if len(revisions) < 2:
             raise UsageError(f"{self.name.own} has no earlier revision: plaudit status {self.name.own}")
-        before = revisions[-2]
+        now, before = revisions[-1], revisions[-2]
         self.watch.say(f"going back to revision {before.number} of {before.when}: {before.about}")
-        template = json.loads(storage.get(before.template))
-        stack = Stack(self.account, self.name, self.watch.say, self.watch.pause)
-        changed = stack.apply(template, self.name.tags, self._rollback_rules())
-        self._write(storage, revisions[:-1])
-        self._tidy(storage, revisions[:-1])
+        try:
+            changed = stack.apply(*self._watched(self._as_of(before, stack), False))
+            if asked:
+                self._ask(stack, asked, False)
+        except Unreached as lost:
+            raise Unreached(f"{lost}; what AWS has begun goes on: plaudit status {self.name.own}") from None
+        except KeyboardInterrupt:
+            raise self._interrupted(stack) from None
+        except StackFailed as failed:
+            raise PlaceError(f"{failed}\n{self._standing(failed)}") from None
+        ledger.write([*revisions[:-2], replace(before, days=now.days)])
+        if now.days or before.days:
+            ledger.storage.expire(self.name.prefix, now.days)
         return self._deployed(stack, before.number, changed)
+
+    def _as_of(self, revision: Revision, stack: Stack) -> dict[str, Any]:
+        """A revision's template, which ends when the stack ends now: an old end may be past, or was given up."""
+        found = self._ledger().template(revision)
+        live = stack.template()
+        for part, name in (("Resources", ENDING), ("Outputs", "Ends")):
+            found[part].pop(name, None)
+            if ending := live[part].get(name):
+                found[part][name] = ending
+        return found
 
     def revisions(self) -> list[Revision]:
         """The revisions that can be gone back to, oldest first; the last one is current."""
-        storage, key = self._storage(), self._ledger
-        if not storage.has(key):
-            return []
-        return [Revision(**{**entry, "keys": tuple(entry["keys"])}) for entry in json.loads(storage.get(key))]
+        return self._ledger().revisions()
+
+    def _ledger(self) -> Ledger:
+        return Ledger(self._storage(), self.name)
 
     def _deployed(self, stack: Stack, number: int, changed: bool) -> Deployed:
         outputs = stack.outputs()
@@ -157,8 +166,7 @@ class Deployment:
         except PlaceError:
             if not fresh and (revisions := self.revisions()):
                 self.watch.say("check     the page fails: going back to what was before")
-                before = json.loads(self._storage().get(revisions[-1].template))
-                stack.apply(before, self.name.tags, self._rollback_rules())
+                stack.apply(*self._watched(self._as_of(revisions[-1], stack), False))
             raise
 
     def _send(self, plan: Plan, shared: base.Base, pieces: Pieces) -> Parts:
@@ -171,7 +179,8 @@ class Deployment:
             keys.append(f"{self.name.prefix}{what}/{digest(path)}{end}")
             there = ", there already" if storage.has(keys[-1]) else ""
             self.watch.say(f"upload    {path.name}, {path.stat().st_size / 1e6:,.1f} MB{there}")
-            storage.upload(path, keys[-1], self.watch.track)
+            # A lifecycle rule counts from an object's writing: where one is to end, it is written again.
+            storage.upload(path, keys[-1], self.watch.track, again=plan.ttl is not None)
         return Parts(
             bucket=shared.bucket,
             function=keys[0],
@@ -182,25 +191,52 @@ class Deployment:
             ends=datetime.now(UTC) + plan.ttl if plan.ttl else None,
         )
 
-    def _rollback_rules(self) -> dict[str, Any]:
-        """An update is undone when the function fails while it is watched; not by an alarm that is on already.
+    def _watched(
+        self, template: dict[str, Any], fresh: bool
+    ) -> tuple[dict[str, Any], dict[str, str], dict[str, Any] | None]:
+        """What `Stack.apply` takes: the template, the tags, and the alarms that undo an update while it is watched.
 
-        An update that mends a broken function would be undone by the fault that it mends.
+        Not an alarm that is on already: an update that mends a fault would be undone by the fault that it mends.
         """
-        name = f"{self.name.full}-function-errors"
-        with told("looking at the alarm that undoes an update"):
-            found = self.account.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
-        watching = [alarm for alarm in found if alarm["StateValue"] != "ALARM"]
-        if found and not watching:
+        if fresh:
+            return template, self.name.tags, None
+        with told("looking at the alarms that undo an update"):
+            found = self.account.client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{self.name.full}-")
+        alarms = {alarm["AlarmName"]: alarm for alarm in found["MetricAlarms"]}
+        on = [name for name, alarm in alarms.items() if alarm["StateValue"] == "ALARM"]
+        for name in on:
             self.watch.say(f"the alarm {name} is on already: it does not undo this update")
-        triggers = [{"Arn": alarm["AlarmArn"], "Type": "AWS::CloudWatch::Alarm"} for alarm in watching]
-        return {"RollbackTriggers": triggers, "MonitoringTimeInMinutes": BAKE_MINUTES if triggers else 0}
+        watching = [f"{self.name.full}-{what}-errors" for what in ("function", "api")]
+        arns = [alarms[name]["AlarmArn"] for name in watching if name in alarms and name not in on]
+        triggers = [{"Arn": arn, "Type": "AWS::CloudWatch::Alarm"} for arn in arns]
+        rules = {"RollbackTriggers": triggers, "MonitoringTimeInMinutes": BAKE_MINUTES if triggers else 0}
+        if f"{self.name.full}-endpoint-errors" in on and "Endpoint" in template["Resources"]:
+            template = json.loads(json.dumps(template))
+            template["Resources"]["Endpoint"]["Properties"].get("DeploymentConfig", {}).pop(
+                "AutoRollbackConfiguration", None
+            )
+        return template, self.name.tags, rules
+
+    def _interrupted(self, stack: Stack) -> PlaceError:
+        """What is said of a stop: whether AWS goes on depends on whether the stack was begun."""
+        if stack.describe() is None:
+            return Detached(f"stopped before anything was made; what was sent: plaudit down {self.name.own}")
+        return Detached(
+            f"stopped watching; what AWS has begun goes on: plaudit status {self.name.own} shows it, plaudit down"
+            f" {self.name.own} takes it back"
+        )
+
+    def _standing(self, failed: PlaceError) -> str:
+        """How things are after an update that failed."""
+        if isinstance(failed, StackFailed) and failed.state != "UPDATE_ROLLBACK_COMPLETE":
+            return f"{self.name.own} is left half way ({failed.state}): plaudit down {self.name.own}, then deploy anew"
+        return f"{self.name.own} is as it was before; mend the cause, and the same command tries again"
 
     def _log_of(self, event: Event) -> list[str]:
         """The last lines of the log of what failed, where it has one."""
         if event.kind != "AWS::SageMaker::Endpoint":
             return []
-        return logs.tail(self.account, f"/aws/sagemaker/Endpoints/{self.name.full}", "", 10)
+        return logs.tail(self.account, f"/aws/sagemaker/Endpoints/{event.physical}", "", 10)
 
     def _failed(self, failed: PlaceError, plan: Plan, fresh: bool, seconds: float, log: list[str]) -> PlaceError:
         """The sentence for a deployment that failed; what a first one left is taken back."""
@@ -212,7 +248,7 @@ class Deployment:
         else:
             lines.append("cost so far: nothing, or less than a cent")
         if not fresh:
-            lines.append(f"{self.name.own} is as it was before; mend the cause, and the same command tries again")
+            lines.append(self._standing(failed))
             return PlaceError("\n".join(lines))
         try:
             inventory.remove(self.account, self.name, self.watch.say, self.watch.pause)
@@ -222,40 +258,11 @@ class Deployment:
             lines.append("nothing is left of it; mend the cause, and the same command tries again")
         return PlaceError("\n".join(lines))
 
-    @property
-    def _ledger(self) -> str:
-        return f"{self.name.prefix}revisions.json"
-
     def _storage(self) -> Storage:
         shared = base.found(self.account)
         if shared is None:
             raise UsageError(f"there is nothing of Plaudit in {self.account.region}: plaudit status --all-regions")
         return Storage(self.account, shared.bucket)
-
-    def _remember(self, storage: Storage, template: dict[str, Any], keys: tuple[str, ...], about: str) -> int:
-        revisions = self.revisions()
-        body = json.dumps(template, indent=1).encode()
-        if revisions and json.loads(storage.get(revisions[-1].template)) == template:
-            return revisions[-1].number
-        number = revisions[-1].number + 1 if revisions else 1
-        key = f"{self.name.prefix}templates/{number}.json"
-        storage.put(key, body)
-        now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-        kept = [*revisions, Revision(number, now, key, keys, about)][-KEPT:]
-        self._write(storage, kept)
-        self._tidy(storage, kept)
-        return number
-
-    def _write(self, storage: Storage, revisions: list[Revision]) -> None:
-        storage.put(self._ledger, json.dumps([asdict(entry) for entry in revisions], indent=1).encode())
-
-    def _tidy(self, storage: Storage, revisions: list[Revision]) -> None:
-        """Removes the parts that no kept revision uses."""
-        used = {key for entry in revisions for key in (entry.template, *entry.keys)}
-        for part in ("function", "archive", "templates"):
-            for found in storage.keys(f"{self.name.prefix}{part}/"):
-                if found.key not in used:
-                    storage.remove(found.key)
 
 
 def _repository(image: Image | None, account: Account) -> str:

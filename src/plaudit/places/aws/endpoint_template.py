@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from plaudit.places.aws.fragments import ARN, HERE, SAME_ACCOUNT, allow, digest, log_group, role, write_logs
+from plaudit.places.aws.fragments import (
+    ARN,
+    HERE,
+    SAME_ACCOUNT,
+    alarm,
+    allow,
+    digest,
+    list_bucket,
+    log_group,
+    role,
+    write_logs,
+)
 from plaudit.places.aws.plan import Parts, Plan
 
 VARIANT = "all"
@@ -17,15 +28,17 @@ BAKE_MINUTES = 2
 
 def endpoint_resources(plan: Plan, parts: Parts) -> dict[str, Any]:
     """Everything that stands behind the function where the classifier is an endpoint of SageMaker."""
-    group = f"/aws/sagemaker/Endpoints/{plan.name.full}"
+    group = f"/aws/sagemaker/Endpoints/{plan.endpoint}"
     container = {
         "Image": parts.image,
         "ModelDataUrl": f"s3://{parts.bucket}/{parts.archive}",
     }
     statements = [
-        allow("s3:GetObject", f"{ARN}:s3:::{parts.bucket}/{parts.archive}"),
+        # Every archive of the deployment: the old fleet reads its own until the swap is over.
+        allow("s3:GetObject", f"{ARN}:s3:::{parts.bucket}/{plan.name.prefix}archive/*"),
+        list_bucket(parts.bucket, f"{plan.name.prefix}archive/*"),
         write_logs(group),
-        allow("logs:DescribeLogStreams", f"{ARN}:logs:{HERE}:log-group:{group}:*"),
+        allow("logs:CreateLogGroup logs:DescribeLogStreams", f"{ARN}:logs:{HERE}:log-group:{group}:*"),
         allow(
             "cloudwatch:PutMetricData",
             "*",
@@ -37,6 +50,10 @@ def endpoint_resources(plan: Plan, parts: Parts) -> dict[str, Any]:
     if plan.asynchronous:
         objects = f"{ARN}:s3:::{parts.bucket}/{plan.name.queue}*"
         statements.append(allow("s3:GetObject s3:PutObject", objects))
+    if plan.kind != "serverless":
+        # SageMaker looks at the alarm that turns a swap back with the endpoint's own role.
+        alarm = f"{ARN}:cloudwatch:{HERE}:alarm:{plan.name.full}-endpoint-errors"
+        statements.append(allow("cloudwatch:DescribeAlarms", alarm))
     found: dict[str, Any] = {
         "EndpointLogs": log_group(group, plan.log_days),
         "EndpointRole": role("sagemaker.amazonaws.com", statements, **SAME_ACCOUNT),
@@ -53,7 +70,7 @@ def endpoint_resources(plan: Plan, parts: Parts) -> dict[str, Any]:
             "Type": "AWS::SageMaker::Endpoint",
             "DependsOn": ["EndpointLogs"],
             "Properties": {
-                "EndpointName": plan.name.full,
+                "EndpointName": plan.endpoint,
                 "EndpointConfigName": {"Fn::GetAtt": ["EndpointConfig", "EndpointConfigName"]},
             },
         },
@@ -63,6 +80,9 @@ def endpoint_resources(plan: Plan, parts: Parts) -> dict[str, Any]:
         # Guardrails are for instances: SageMaker swaps a serverless endpoint all at once by itself.
         found["Endpoint"]["Properties"]["DeploymentConfig"] = _swap(plan)
         found["Endpoint"]["DependsOn"].append("EndpointErrors")
+    if plan.kind == "instance" and plan.most > plan.least:
+        # Else a swap would take a fleet that load has made larger back to its first size.
+        found["Endpoint"]["Properties"]["RetainAllVariantProperties"] = True
     return found
 
 
@@ -108,27 +128,18 @@ def _swap(plan: Plan) -> dict[str, Any]:
 
 
 def _dimensions(plan: Plan) -> list[dict[str, str]]:
-    return [{"Name": "EndpointName", "Value": plan.name.full}, {"Name": "VariantName", "Value": VARIANT}]
+    variant = [] if plan.asynchronous else [{"Name": "VariantName", "Value": VARIANT}]
+    return [{"Name": "EndpointName", "Value": plan.endpoint}, *variant]
 
 
 def _alarm(plan: Plan) -> dict[str, Any]:
-    return {
-        "Type": "AWS::CloudWatch::Alarm",
-        "Properties": {
-            "AlarmName": f"{plan.name.full}-endpoint-errors",
-            "AlarmDescription": "The endpoint answers with failures; an update is rolled back",
-            "Namespace": "AWS/SageMaker",
-            "MetricName": "Invocation5XXErrors",
-            "Dimensions": _dimensions(plan),
-            "Statistic": "Sum",
-            "Period": 60,
-            "EvaluationPeriods": 1,
-            "Threshold": 1,
-            "ComparisonOperator": "GreaterThanOrEqualToThreshold",
-            "TreatMissingData": "notBreaching",
-            "AlarmActions": [{"Ref": "Alerts"}],
-        },
-    }
+    return alarm(
+        f"{plan.name.full}-endpoint-errors",
+        "The endpoint answers with failures; an update is rolled back",
+        "AWS/SageMaker",
+        "InvocationFailures" if plan.asynchronous else "Invocation5XXErrors",
+        _dimensions(plan),
+    )
 
 
 def _scaling(plan: Plan) -> dict[str, Any]:
@@ -141,7 +152,7 @@ def _scaling(plan: Plan) -> dict[str, Any]:
         "Properties": {
             "ServiceNamespace": "sagemaker",
             "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
-            "ResourceId": f"endpoint/{plan.name.full}/variant/{VARIANT}",
+            "ResourceId": f"endpoint/{plan.endpoint}/variant/{VARIANT}",
             "MinCapacity": plan.least,
             "MaxCapacity": plan.most,
         },
@@ -151,7 +162,7 @@ def _scaling(plan: Plan) -> dict[str, Any]:
             "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"}
         }
         return {"Scaling": target, "ScaleByLoad": _tracking(plan, metric, INVOCATIONS_A_MINUTE)}
-    name = [{"Name": "EndpointName", "Value": plan.name.full}]
+    name = [{"Name": "EndpointName", "Value": plan.endpoint}]
     backlog = {
         "CustomizedMetricSpecification": {
             "Namespace": "AWS/SageMaker",
@@ -197,21 +208,14 @@ def _wake(plan: Plan, name: list[dict[str, str]]) -> dict[str, Any]:
                 },
             },
         },
-        "Waiting": {
-            "Type": "AWS::CloudWatch::Alarm",
-            "Properties": {
-                "AlarmName": f"{plan.name.full}-waiting",
-                "AlarmDescription": "Requests wait and no instance is there",
-                "Namespace": "AWS/SageMaker",
-                "MetricName": "HasBacklogWithoutCapacity",
-                "Dimensions": name,
-                "Statistic": "Average",
-                "Period": 60,
-                "EvaluationPeriods": 1,
-                "Threshold": 1,
-                "ComparisonOperator": "GreaterThanOrEqualToThreshold",
-                "TreatMissingData": "missing",
-                "AlarmActions": [{"Ref": "WakeUp"}],
-            },
-        },
+        "Waiting": alarm(
+            f"{plan.name.full}-waiting",
+            "Requests wait and no instance is there",
+            "AWS/SageMaker",
+            "HasBacklogWithoutCapacity",
+            name,
+            Statistic="Average",
+            TreatMissingData="missing",
+            AlarmActions=[{"Ref": "WakeUp"}],
+        ),
     }

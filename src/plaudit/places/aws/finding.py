@@ -6,10 +6,14 @@ budgets nor schedules, and lists for a while what is gone already.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
+
+from botocore.exceptions import ClientError
 
 from plaudit.places.aws import prices
 from plaudit.places.aws.account import Account
@@ -17,6 +21,9 @@ from plaudit.places.aws.names import PREFIX, QUEUE, TAG, bucket_name
 from plaudit.places.aws.storage import Storage
 
 START = f"{PREFIX}-"
+JOB_WAIT = {"Delay": 10, "MaxAttempts": 60}
+GONE = ("NotFound", "NoSuch", "does not exist", "Could not find", "not found")
+"""How services say that a thing is not there."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,16 @@ def _pages(client: Any, operation: str, field: str, **call: Any) -> Iterator[dic
         yield from page.get(field, ())
 
 
+def _name(ask: Callable[..., Any], field: str, **call: str) -> str | None:
+    """The value of Plaudit's tag; None too where the thing is gone, which a service's list may not know for seconds."""
+    try:
+        return _tagged(ask(**call)[field])
+    except ClientError as error:
+        if any(word in str(error) for word in GONE):
+            return None
+        raise
+
+
 def _tagged(tags: Any) -> str | None:
     """The value of Plaudit's tag, in any of the forms in which AWS gives tags."""
     if isinstance(tags, dict):
@@ -53,11 +70,16 @@ def stacks(account: Account) -> Iterator[Found]:
             yield Found("stack", stack["StackName"], name, stack["StackStatus"], stack["CreationTime"])
 
 
-def sagemaker(kind: str, operation: str, field: str, label: str, **narrow: str) -> Callable[[Account], Iterator[Found]]:
+def sagemaker(
+    kind: str, operation: str, field: str, label: str, statuses: tuple[str, ...] = ()
+) -> Callable[[Account], Iterator[Found]]:
+    """Finds the things of one of SageMaker's lists; of jobs those with one of ``statuses``."""
+    narrow = [{"StatusEquals": status} for status in statuses] or [{}]
+
     def find(account: Account) -> Iterator[Found]:
         client = account.client("sagemaker")
-        for entry in _pages(client, operation, field, NameContains=START, **narrow):
-            name = _tagged(client.list_tags(ResourceArn=entry[f"{label}Arn"])["Tags"])
+        for entry in chain(*(_pages(client, operation, field, NameContains=START, **each) for each in narrow)):
+            name = _name(client.list_tags, "Tags", ResourceArn=entry[f"{label}Arn"])
             if name:
                 identity, state = entry[f"{label}Name"], entry.get(f"{label}Status", "")
                 hourly = _hourly(client, kind, identity)
@@ -76,15 +98,15 @@ def _hourly(client: Any, kind: str, identity: str) -> float | None:
 
 def _price(client: Any, kind: str, identity: str) -> float | None:
     if kind == "endpoint":
-        variants = client.describe_endpoint(EndpointName=identity).get("ProductionVariants", ())
-        config = client.describe_endpoint(EndpointName=identity)["EndpointConfigName"]
-        planned = client.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
-        types = {entry["VariantName"]: entry.get("InstanceType") for entry in planned}
-        counts = {entry["VariantName"]: entry.get("CurrentInstanceCount") for entry in variants}
-        known = [
-            (prices.hourly(kind, "hosting"), counts.get(variant, 1) or 0) for variant, kind in types.items() if kind
+        found = client.describe_endpoint(EndpointName=identity)
+        planned = client.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])["ProductionVariants"]
+        counts = {entry["VariantName"]: entry.get("CurrentInstanceCount") for entry in found["ProductionVariants"]}
+        several = [
+            (prices.hourly(entry["InstanceType"], "hosting"), counts.get(entry["VariantName"], 1) or 0)
+            for entry in planned
+            if entry.get("InstanceType")
         ]
-        return None if any(price is None for price, _ in known) else sum((price or 0) * count for price, count in known)
+        return None if any(price is None for price, _ in several) else sum((price or 0) * n for price, n in several)
     if kind == "training job":
         resources = client.describe_training_job(TrainingJobName=identity)["ResourceConfig"]
         price = prices.hourly(resources["InstanceType"], "training")
@@ -101,7 +123,7 @@ def functions(account: Account) -> Iterator[Found]:
     for entry in _pages(client, "list_functions", "Functions"):
         if not entry["FunctionName"].startswith(START):
             continue
-        name = _tagged(client.list_tags(Resource=entry["FunctionArn"])["Tags"])
+        name = _name(client.list_tags, "Tags", Resource=entry["FunctionArn"])
         if name:
             kept = entry.get("SnapStart", {}).get("ApplyOn") == "PublishedVersions"
             hourly = prices.SNAPSTART_GB_SECOND * 3600 * entry["MemorySize"] / 1024 if kept else 0.0
@@ -113,14 +135,14 @@ def log_groups(account: Account) -> Iterator[Found]:
     client = account.client("logs")
     for group in ("/aws/lambda/", "/aws/sagemaker/Endpoints/"):
         for entry in _pages(client, "describe_log_groups", "logGroups", logGroupNamePrefix=group + START):
-            name = _tagged(client.list_tags_for_resource(resourceArn=entry["arn"].removesuffix(":*"))["tags"])
+            name = _name(client.list_tags_for_resource, "tags", resourceArn=entry["arn"].removesuffix(":*"))
             if name is None and "retentionInDays" not in entry:
                 # Written by a service after its stack's own group was gone: it has the name, and no tag.
-                name = entry["logGroupName"].rsplit("/", 1)[-1].removeprefix(START)
+                name = re.sub("-[0-9a-f]{8}$", "", entry["logGroupName"].rsplit("/", 1)[-1].removeprefix(START))
             if name:
                 days = entry.get("retentionInDays")
                 state = f"kept {days} days" if days else "kept for ever"
-                hourly = entry.get("storedBytes", 0) / 1e9 * 0.03 / prices.HOURS
+                hourly = entry.get("storedBytes", 0) / 1e9 * prices.LOG_GB_MONTH / prices.HOURS
                 yield Found(
                     "log group",
                     entry["logGroupName"],
@@ -141,7 +163,7 @@ def apis(account: Account) -> Iterator[Found]:
 def roles(account: Account) -> Iterator[Found]:
     client = account.client("iam")
     for entry in _pages(client, "list_roles", "Roles", PathPrefix=f"/{PREFIX}/{account.region}/"):
-        name = _tagged(client.list_role_tags(RoleName=entry["RoleName"])["Tags"])
+        name = _name(client.list_role_tags, "Tags", RoleName=entry["RoleName"])
         if name:
             yield Found("role", entry["RoleName"], name, "", entry["CreateDate"])
 
@@ -160,7 +182,7 @@ def topics(account: Account) -> Iterator[Found]:
     for entry in _pages(client, "list_topics", "Topics"):
         if not entry["TopicArn"].rsplit(":", 1)[-1].startswith(START):
             continue
-        name = _tagged(client.list_tags_for_resource(ResourceArn=entry["TopicArn"])["Tags"])
+        name = _name(client.list_tags_for_resource, "Tags", ResourceArn=entry["TopicArn"])
         if name:
             yield Found("topic", entry["TopicArn"], name)
 
@@ -168,7 +190,7 @@ def topics(account: Account) -> Iterator[Found]:
 def alarms(account: Account) -> Iterator[Found]:
     client = account.client("cloudwatch")
     for entry in _pages(client, "describe_alarms", "MetricAlarms", AlarmNamePrefix=START):
-        name = _tagged(client.list_tags_for_resource(ResourceARN=entry["AlarmArn"])["Tags"])
+        name = _name(client.list_tags_for_resource, "Tags", ResourceARN=entry["AlarmArn"])
         if name:
             state, since = entry.get("StateValue", ""), entry.get("AlarmConfigurationUpdatedTimestamp")
             yield Found("alarm", entry["AlarmName"], name, state, since, prices.ALARM_MONTH / prices.HOURS)
@@ -180,14 +202,16 @@ def budgets(account: Account) -> Iterator[Found]:
     for entry in _pages(account.client("budgets"), "describe_budgets", "Budgets", AccountId=account.id):
         name = entry["BudgetName"]
         if name.startswith(START) and name.endswith(end):
-            state = f"{entry['BudgetLimit']['Amount']} {entry['BudgetLimit']['Unit']} a month"
+            state = f"{prices.dollars(float(entry['BudgetLimit']['Amount']))} a month"
             yield Found("budget", name, name.removeprefix(START).removesuffix(end), state)
 
 
 def schedules(account: Account) -> Iterator[Found]:
     for entry in _pages(account.client("scheduler"), "list_schedules", "Schedules", NamePrefix=START):
         name = entry["Name"].removeprefix(START).removesuffix("-ends")
-        yield Found("schedule", entry["Name"], name, entry.get("State", ""), entry.get("CreationDate"))
+        when = account.client("scheduler").get_schedule(Name=entry["Name"])["ScheduleExpression"]
+        state = f"ends {when.removeprefix('at(').removesuffix(')')} UTC"
+        yield Found("schedule", entry["Name"], name, state, entry.get("CreationDate"))
 
 
 def _bucket(account: Account) -> Storage | None:
@@ -225,3 +249,19 @@ def buckets(account: Account) -> Iterator[Found]:
 def remove_bucket(account: Account, name: str) -> None:
     Storage(account, name).remove("")
     account.client("s3").delete_bucket(Bucket=name)
+
+
+def stop_training(account: Account, name: str) -> None:
+    """Stops a job and waits until it has: it bills and writes objects until then."""
+    client = account.client("sagemaker")
+    if client.describe_training_job(TrainingJobName=name)["TrainingJobStatus"] == "InProgress":
+        client.stop_training_job(TrainingJobName=name)
+    client.get_waiter("training_job_completed_or_stopped").wait(TrainingJobName=name, WaiterConfig=JOB_WAIT)
+
+
+def stop_transform(account: Account, name: str) -> None:
+    """The same for a job of batch transform."""
+    client = account.client("sagemaker")
+    if client.describe_transform_job(TransformJobName=name)["TransformJobStatus"] == "InProgress":
+        client.stop_transform_job(TransformJobName=name)
+    client.get_waiter("transform_job_completed_or_stopped").wait(TransformJobName=name, WaiterConfig=JOB_WAIT)

@@ -73,6 +73,35 @@ def tag(resource: dict[str, Any], name: Name) -> None:
         resource["Properties"]["ResourceTags"] = name.tag_list
 
 
+def list_bucket(bucket: str, keys: str) -> dict[str, Any]:
+    """Without leave to list, S3 answers 403 instead of 404 for an object that is not there yet."""
+    return allow("s3:ListBucket", f"{ARN}:s3:::{bucket}", StringLike={"s3:prefix": keys})
+
+
 def digest(value: Any) -> str:
     """Eight digits of a value: the end of a name, where AWS lets a thing be replaced but not changed."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def alarm(
+    name: str, about: str, namespace: str, metric: str, dimensions: list[dict[str, Any]], **settings: Any
+) -> dict[str, Any]:
+    """An alarm on a metric's sum in a minute, told to the topic `Alerts`, where ``settings`` do not say otherwise."""
+    return {
+        "Type": "AWS::CloudWatch::Alarm",
+        "Properties": {
+            "AlarmName": name,
+            "AlarmDescription": about,
+            "Namespace": namespace,
+            "MetricName": metric,
+            "Dimensions": dimensions,
+            "Statistic": "Sum",
+            "Period": 60,
+            "EvaluationPeriods": 1,
+            "Threshold": 1,
+            "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+            "TreatMissingData": "notBreaching",
+            "AlarmActions": [{"Ref": "Alerts"}],
+            **settings,
+        },
+    }

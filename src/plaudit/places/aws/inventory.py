@@ -5,22 +5,25 @@ A resource is owned where a live stack holds it. What no stack owns is what bill
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from plaudit.errors import PlaceError
-from plaudit.places.aws.account import Account, Refused, told
+from plaudit.errors import PlaceError, UsageError
+from plaudit.places.aws.account import Account, Refused, Unreached, told
 from plaudit.places.aws.base import BASE
-from plaudit.places.aws.finding import Found
+from plaudit.places.aws.finding import GONE, START, Found
 from plaudit.places.aws.kinds import KINDS
 from plaudit.places.aws.names import TAG, Name
 from plaudit.places.aws.stack import Stack, StackFailed
 from plaudit.places.aws.storage import Storage
+from plaudit.progress import Track, quiet
 
 OTHER = "other"
-GONE = ("NotFound", "NoSuch", "does not exist", "Could not find", "not found")
+LOOKS = 20
+"""How often, a pause apart, what is deleted is looked for: the services' lists are some seconds behind."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +81,13 @@ def take(account: Account, name: str | None = None) -> Inventory:
         try:
             with told(f"looking for each {kind.name}"):
                 found += kind.find(account)
-        except Refused as refused:
-            unseen.append(str(refused))
+        except (Refused, Unreached) as failed:
+            unseen.append(str(failed))
     try:
         with told("asking for everything that carries Plaudit's tag"):
             found += _others(account)
-    except Refused as refused:
-        unseen.append(str(refused))
+    except (Refused, Unreached) as failed:
+        unseen.append(str(failed))
     owned = _owned(account, [entry.id for entry in found if entry.kind == "stack"])
     resources = tuple(
         Resource(**vars(entry), stack=_owner(entry, owned), region=account.region)
@@ -101,7 +104,8 @@ def _others(account: Account) -> list[Found]:
     for page in client.get_paginator("get_resources").paginate(TagFilters=[{"Key": TAG}]):
         for entry in page["ResourceTagMappingList"]:
             arn = entry["ResourceARN"]
-            if not any(mark in arn for mark in marks):
+            # Scaling goes with its endpoint, and is in a stack by another name than its ARN.
+            if ":application-autoscaling:" not in arn and not any(mark in arn for mark in marks):
                 name = next(tag["Value"] for tag in entry["Tags"] if tag["Key"] == TAG)
                 others.append(Found(OTHER, arn, name, "", None, None))
     return others
@@ -111,7 +115,10 @@ def _owned(account: Account, stacks: list[str]) -> dict[str, str]:
     """Physical ids to the stack that holds them."""
     found: dict[str, str] = {}
     for stack in stacks:
-        held = Stack(account, Name(stack.removeprefix("plaudit-"))).resources()
+        try:
+            held = Stack(account, Name(stack.removeprefix(START))).resources()
+        except (Refused, UsageError):  # gone since it was listed, or no stack of ours
+            continue
         found |= {identity: stack for identity, entry in held.items() if entry["ResourceStatus"] != "DELETE_COMPLETE"}
     return found
 
@@ -141,6 +148,11 @@ def remove(account: Account, name: Name, say: Callable[[str], None] = lambda lin
     if stuck:
         Stack(account, name, say, pause).delete()
     left = take(account, name.own)
+    for _ in range(LOOKS if number else 0):
+        if not left.resources:
+            break
+        time.sleep(pause)
+        left = take(account, name.own)
     if left.resources or left.unseen:
         listed = "".join(f"\n  {entry.kind:<22} {entry.id}  {entry.state}" for entry in left.resources)
         unseen = "".join(f"\n  {sentence}" for sentence in left.unseen)
@@ -187,12 +199,16 @@ def _remove_each(account: Account, name: Name, say: Callable[[str], None]) -> No
         say(f"  removed          {entry.id} ({entry.kind})")
 
 
-def everywhere(account: Account) -> list[Inventory]:
+def everywhere(account: Account, track: Track = quiet) -> list[Inventory]:
     """The inventory of each region that has SageMaker; a region that is switched off counts as empty."""
-    found = []
-    for region in account.regions:
+    found, home = [], account.id
+    for region in track(account.regions, "looking in each region", len(account.regions)):
         try:
             inventory = take(account.beside(region))
+        except UsageError:
+            # The credentials are good at home: this region is switched off for the account.
+            assert home
+            continue
         except PlaceError as error:
             inventory = Inventory((), (f"{region}: {error}",))
         if inventory.resources or inventory.unseen:

@@ -45,15 +45,14 @@ KINDS = (
     Kind(
         "training job",
         find.sagemaker("training job", "list_training_jobs", "TrainingJobSummaries", "TrainingJob",
-                   StatusEquals="InProgress"),
-        lambda account, name: account.client("sagemaker").stop_training_job(TrainingJobName=name), (":training-job/",),
+                   ("InProgress", "Stopping")),
+        find.stop_training, (":training-job/",),
     ),
     Kind(
         "transform job",
         find.sagemaker("transform job", "list_transform_jobs", "TransformJobSummaries", "TransformJob",
-                   StatusEquals="InProgress"),
-        lambda account, name: account.client("sagemaker").stop_transform_job(TransformJobName=name),
-        (":transform-job/",),
+                   ("InProgress", "Stopping")),
+        find.stop_transform, (":transform-job/",),
     ),
     Kind(
         "function", find.functions,

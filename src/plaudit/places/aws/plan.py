@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -9,7 +10,8 @@ from typing import Literal
 
 from plaudit.errors import UsageError
 from plaudit.places.aws import prices
-from plaudit.places.aws.names import Name
+from plaudit.places.aws.fragments import digest
+from plaudit.places.aws.names import QUEUE, Name
 from plaudit.places.aws.parts import Target
 
 To = Literal["sagemaker", "lambda"]
@@ -17,11 +19,21 @@ Kind = Literal["serverless", "instance", "async", "function"]
 SERVERLESS_MEMORY = (1024, 6144)
 SERVERLESS_CONCURRENCY = 200
 FUNCTION_MEMORY = (128, 10240)
+FRONT_MEMORY = 512
 MOST_INSTANCES = 50
 LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365)
 SHORTEST_TTL, LONGEST_TTL = timedelta(minutes=15), timedelta(days=30)
 OBJECT_DAYS = (1, 7, 30)
 """The spans for which the bucket has lifecycle rules."""
+RESERVED = ("base", QUEUE.rstrip("/"))
+JOBS = ("train-", "score-")
+"""The names of the base, of the queues' folder, and how those of jobs begin."""
+NO_BUDGETS = frozenset(
+    "af-south-1 ap-east-1 ap-east-2 ap-northeast-3 ap-south-2 ap-southeast-3 ap-southeast-4 ap-southeast-5"
+    " ap-southeast-6 ap-southeast-7 ca-west-1 eu-central-2 eu-north-1 eu-south-1 eu-south-2 il-central-1 me-central-1"
+    " mx-central-1 us-gov-east-1 us-gov-west-1".split()
+)
+"""Regions whose CloudFormation knows no budgets."""
 SNAPSTART_PYTHON = ("3.12", "3.13")
 NO_SNAPSTART = ("ap-southeast-7", "mx-central-1", "us-gov-east-1", "us-gov-west-1", "cn-north-1", "cn-northwest-1")
 """Regions without SnapStart for Python."""
@@ -56,6 +68,8 @@ class Plan:
     ttl: timedelta | None = None
 
     def __post_init__(self) -> None:
+        if self.name.own in RESERVED or self.name.own.startswith(JOBS):
+            raise UsageError(f"the name {self.name.own} is Plaudit's own: choose another with --name")
         self._check_endpoint()
         self._check_function()
         self._check_api()
@@ -69,9 +83,24 @@ class Plan:
         return "instance" if self.instance else "serverless"
 
     @property
+    def endpoint(self) -> str:
+        """The endpoint's name; another kind or instance type has another: SageMaker changes neither in place."""
+        host = "" if self.kind == "serverless" else self.host
+        return f"{self.name.full}-{digest([self.kind, host])}"
+
+    @property
     def days(self) -> int | None:
         """Days after which its objects may go where it deletes itself; None where it stays."""
         return next(days for days in OBJECT_DAYS if timedelta(days=days) >= self.ttl) if self.ttl else None
+
+    @property
+    def memory_of_function(self) -> int:
+        """MB of the function: its own choice with the classifier inside, little before an endpoint."""
+        return self.function_memory if self.to == "lambda" else FRONT_MEMORY
+
+    @property
+    def has_budget(self) -> bool:
+        return self.region not in NO_BUDGETS
 
     @property
     def host(self) -> str:
@@ -82,20 +111,22 @@ class Plan:
         low, high = SERVERLESS_MEMORY
         if not low <= self.memory <= high or self.memory % 1024:
             raise UsageError(f"--memory {self.memory}: a serverless endpoint has {low:,} to {high:,} MB in whole GB")
-        _between(self.concurrency, "--concurrency", 1, SERVERLESS_CONCURRENCY, "a serverless endpoint's requests")
+        _between(
+            self.concurrency, "--concurrency", (1, SERVERLESS_CONCURRENCY), "a serverless endpoint takes", "at once"
+        )
         if self.to == "lambda" and (self.instance or self.asynchronous):
             raise UsageError("--instance and --async are for --to sagemaker: a function has no instances")
         if self.instance and not re.fullmatch(r"ml\.[a-z0-9-]+\.[a-z0-9]+", self.instance):
             raise UsageError(f"--instance {self.instance}: SageMaker's instances are called like ml.c5.large")
         if self.instance and self.instance in prices.INSTANCES and prices.hourly(self.instance, "hosting") is None:
             raise UsageError(f"--instance {self.instance} is for training only: take ml.c5.large, say")
-        _between(self.most, "--max-instances", 1, MOST_INSTANCES, "an endpoint's instances")
+        _between(self.most, "--max-instances", (1, MOST_INSTANCES), "an endpoint has", "instances")
         lowest = 0 if self.asynchronous else 1
-        _between(self.least, "--min-instances", lowest, self.most, "up to --max-instances; 0 with --async only:")
+        _between(self.least, "--min-instances", (lowest, self.most), "an endpoint of this kind keeps", "instances")
 
     def _check_function(self) -> None:
         low, high = FUNCTION_MEMORY
-        _between(self.function_memory, "--function-memory", low, high, "a function's megabytes")
+        _between(self.function_memory, "--function-memory", (low, high), "a function has", "MB")
         if not self.snapstart:
             return
         if self.to != "lambda":
@@ -106,9 +137,9 @@ class Plan:
             raise UsageError(f"{self.region} does not offer SnapStart for Python: leave --snapstart out")
 
     def _check_api(self) -> None:
-        _between(self.rate, "--rate", 1, 10_000, "an HTTP API's requests a second")
-        _between(self.burst, "--burst", 1, 5_000, "an HTTP API's burst")
-        if self.budget < 1:
+        _between(self.rate, "--rate", (1, 10_000), "an HTTP API lets", "requests a second through")
+        _between(self.burst, "--burst", (1, 5_000), "an HTTP API lets", "requests through at once")
+        if not 1 <= self.budget < math.inf:
             raise UsageError("--budget is in US dollars a month, 1 or more")
         if self.email is not None and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", self.email):
             raise UsageError(f"--email {self.email} is no address")
@@ -137,9 +168,10 @@ class Parts:
     ends: datetime | None = None
 
 
-def _between(value: int, flag: str, low: int, high: int, what: str) -> None:
+def _between(value: int, flag: str, bounds: tuple[int, int], what: str, unit: str) -> None:
+    low, high = bounds
     if not low <= value <= high:
-        raise UsageError(f"{flag} {value}: {what} {low:,} to {high:,}")
+        raise UsageError(f"{flag} {value}: {what} {low:,} to {high:,} {unit}")
 
 
 def duration(text: str) -> timedelta:

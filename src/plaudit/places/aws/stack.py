@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from plaudit.errors import PlaceError
-from plaudit.places.aws.account import Account, Refused, Unreached, told
+from plaudit.places.aws.account import SLOW_DOWN, Account, Refused, Unreached, told
 from plaudit.places.aws.names import Name
 
 PAUSE = 3.0
 PATIENCE = 600.0
 """Seconds without an answer from AWS after which following is given up; what is under way there goes on."""
 TEMPLATE_LIMIT = 51_200
+STUCK = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED", "UPDATE_ROLLBACK_FAILED", "CREATE_FAILED")
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,15 @@ class Event:
     kind: str
     state: str
     reason: str
+    physical: str = ""
 
 
 class StackFailed(PlaceError):
-    """A stack that did not get where it was sent; ``resource`` is the kind that failed first."""
+    """A stack that did not get where it was sent, and is now in ``state``."""
 
-    def __init__(self, message: str, resource: str = "") -> None:
+    def __init__(self, message: str, state: str) -> None:
         super().__init__(message)
-        self.resource = resource
+        self.state = state
 
 
 @dataclass
@@ -65,6 +67,12 @@ class Stack:
                 return None
             raise
         return dict(found)
+
+    def template(self) -> dict[str, Any]:
+        """The template of the stack as it stands."""
+        with told(f"reading the template of {self.name.full}"):
+            found = self._client.get_template(StackName=self.name.full)["TemplateBody"]
+        return dict(json.loads(found) if isinstance(found, str) else found)
 
     def outputs(self) -> dict[str, str]:
         """The stack's outputs; {} where there is no stack."""
@@ -98,8 +106,11 @@ class Stack:
         if before and before["StackStatus"].endswith("_IN_PROGRESS"):
             self.say(f"the stack {self.name.full} is at work already ({before['StackStatus']}): waiting for it")
             before = self._follow(before["StackId"])
-        if before and before["StackStatus"] in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"):
-            raise PlaceError(f"the stack {self.name.full} is left from a failure: plaudit down {self.name.own}")
+        if before and before["StackStatus"] in STUCK:
+            raise PlaceError(
+                f"the stack {self.name.full} is left from a failure ({before['StackStatus']}):"
+                f" plaudit down {self.name.own}"
+            )
         call: dict[str, Any] = {
             "StackName": self.name.full,
             "TemplateBody": body,
@@ -150,19 +161,13 @@ class Stack:
 
     def events(self, identity: str) -> list[Event]:
         """What happened, oldest first."""
+        found: list[Event] = []
         with told(f"reading the events of {self.name.full}"):
-            pages = self._client.get_paginator("describe_stack_events").paginate(StackName=identity)
-            found = [
-                Event(
-                    entry["EventId"],
-                    entry.get("LogicalResourceId", ""),
-                    entry.get("ResourceType", ""),
-                    entry.get("ResourceStatus", ""),
-                    entry.get("ResourceStatusReason", ""),
-                )
-                for page in pages
-                for entry in page["StackEvents"]
-            ]
+            # The newest come first: what was there before need not be read again at every look.
+            for page in self._client.get_paginator("describe_stack_events").paginate(StackName=identity):
+                found += [_event(entry) for entry in page["StackEvents"]]
+                if found and found[-1].id in self._before:
+                    break
         return found[::-1]
 
     def _follow(self, identity: str) -> dict[str, Any]:
@@ -172,12 +177,14 @@ class Stack:
             try:
                 found = self._described(identity)
                 self._tell(identity)
-            except Unreached as lost:
+            except (Unreached, Refused) as lost:
+                if isinstance(lost, Refused) and lost.code not in SLOW_DOWN:
+                    raise
                 if time.monotonic() - since > PATIENCE:
                     raise Unreached(
                         f"{lost}; the stack {self.name.full} goes on at AWS: plaudit status {self.name.own}"
                     ) from None
-                self.say("the connection is lost; trying again …")
+                self.say("AWS does not answer just now; trying again …")
             else:
                 since = time.monotonic()
                 if found is None:
@@ -215,10 +222,21 @@ class Stack:
             # An alarm fails no resource: the stack's own event of turning back is what says why.
             turns = [event.reason for event in fresh if event.state.endswith("ROLLBACK_IN_PROGRESS") and event.reason]
             why = turns[0] if turns else str(after.get("StackStatusReason") or state)
-            return StackFailed(f"the stack {self.name.full} ended as {state}: {why}")
+            return StackFailed(f"the stack {self.name.full} ended as {state}: {why}", state)
         cause = f"{first.resource} ({first.kind}): {first.reason or first.state}"
-        return StackFailed(f"the stack {self.name.full} ended as {state}, because of {cause}", first.kind)
+        return StackFailed(f"the stack {self.name.full} ended as {state}, because of {cause}", state)
 
     @property
     def _client(self) -> Any:
         return self.account.client("cloudformation")
+
+
+def _event(entry: Mapping[str, Any]) -> Event:
+    return Event(
+        entry["EventId"],
+        entry.get("LogicalResourceId", ""),
+        entry.get("ResourceType", ""),
+        entry.get("ResourceStatus", ""),
+        entry.get("ResourceStatusReason", ""),
+        entry.get("PhysicalResourceId", "").rsplit("/", 1)[-1],
+    )

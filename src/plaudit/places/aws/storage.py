@@ -54,10 +54,10 @@ class Storage:
         with told(f"reading {self.uri(key)}"):
             return bytes(self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read())
 
-    def upload(self, path: Path, key: str, track: Track = quiet) -> str:
-        """Sends a file; its address. One that is there already, with the same size, is not sent again."""
+    def upload(self, path: Path, key: str, track: Track = quiet, again: bool = False) -> str:
+        """Sends a file; its address. One that is there already, with the same size, is sent only ``again``."""
         size = path.stat().st_size
-        if any(found.key == key and found.size == size for found in self.keys(key)):
+        if not again and any(found.key == key and found.size == size for found in self.keys(key)):
             return self.uri(key)
         with path.open("rb") as file, told(f"uploading {path.name} to {self.uri(key)}"):
             if size <= CHUNK:

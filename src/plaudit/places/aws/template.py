@@ -5,10 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from plaudit.places.aws.endpoint_template import endpoint_resources
-from plaudit.places.aws.fragments import ARN, HERE, SAME_ACCOUNT, allow, digest, log_group, role, tag, write_logs
+from plaudit.places.aws.fragments import (
+    ARN,
+    HERE,
+    SAME_ACCOUNT,
+    alarm,
+    allow,
+    digest,
+    list_bucket,
+    log_group,
+    role,
+    tag,
+    write_logs,
+)
+from plaudit.places.aws.function_zip import HANDLER
 from plaudit.places.aws.plan import Parts, Plan
 
-HANDLER = "plaudit.places.aws.function.handler"
+PAGE_FAILURES = 5
+"""In a minute: fewer are the cold start of an endpoint, which answers 503 for seconds."""
+ENDING = "Ending"
 API_SECONDS = 29
 """An HTTP API answers 503 by itself after 30 seconds."""
 
@@ -31,8 +46,10 @@ def deployment_template(plan: Plan, parts: Parts) -> dict[str, Any]:
         "Function": {"Value": {"Ref": "Function"}},
         "FunctionKey": {"Value": parts.function},
     }
+    if parts.ends:
+        outputs["Ends"] = {"Value": f"{parts.ends:%Y-%m-%d %H:%M} UTC"}
     if plan.to == "sagemaker":
-        outputs["Endpoint"] = {"Value": plan.name.full}
+        outputs["Endpoint"] = {"Value": plan.endpoint}
         outputs["Model"] = {"Value": {"Fn::GetAtt": ["Model", "ModelName"]}}
         outputs["ArchiveKey"] = {"Value": parts.archive}
     return {
@@ -45,16 +62,17 @@ def deployment_template(plan: Plan, parts: Parts) -> dict[str, Any]:
 
 def _function(plan: Plan, parts: Parts) -> dict[str, Any]:
     group, inside = f"/aws/lambda/{plan.name.full}", plan.to == "lambda"
-    settings = {"PLAUDIT_BUNDLE": "/var/task/bundle"} if inside else {"PLAUDIT_ENDPOINT": plan.name.full}
+    settings = {"PLAUDIT_BUNDLE": "/var/task/bundle"} if inside else {"PLAUDIT_ENDPOINT": plan.endpoint}
     statements = [write_logs(group)]
     if not inside:
-        endpoint = f"{ARN}:sagemaker:{HERE}:endpoint/{plan.name.full}"
+        # A name and eight digits: while an endpoint of another kind takes over, both are asked.
+        endpoint = f"{ARN}:sagemaker:{HERE}:endpoint/{plan.name.full}-????????"
         statements.append(allow("sagemaker:InvokeEndpoint sagemaker:InvokeEndpointAsync", endpoint))
     if plan.asynchronous:
         settings["PLAUDIT_ASYNC"] = f"s3://{parts.bucket}/{plan.name.queue}"
         objects = f"{ARN}:s3:::{parts.bucket}/{plan.name.queue}*"
         statements.append(allow("s3:GetObject s3:PutObject s3:DeleteObject", objects))
-        statements.append(_list_bucket(parts.bucket, f"{plan.name.queue}*"))
+        statements.append(list_bucket(parts.bucket, f"{plan.name.queue}*"))
     properties: dict[str, Any] = {
         "FunctionName": plan.name.full,
         "Description": "The page and the public API",
@@ -63,7 +81,7 @@ def _function(plan: Plan, parts: Parts) -> dict[str, Any]:
         "Handler": HANDLER,
         "Code": {"S3Bucket": parts.bucket, "S3Key": parts.function},
         "Role": {"Fn::GetAtt": ["FunctionRole", "Arn"]},
-        "MemorySize": plan.function_memory if inside else 512,
+        "MemorySize": plan.memory_of_function,
         "Timeout": API_SECONDS,
         "Environment": {"Variables": settings},
     }
@@ -78,45 +96,28 @@ def _function(plan: Plan, parts: Parts) -> dict[str, Any]:
         version: {"Type": "AWS::Lambda::Version", "Properties": {"FunctionName": {"Ref": "Function"}}},
         "Live": {
             "Type": "AWS::Lambda::Alias",
+            # The page moves on only when what it asks is there.
+            **({} if inside else {"DependsOn": ["Endpoint"]}),
             "Properties": {
                 "Name": "live",
                 "FunctionName": {"Ref": "Function"},
                 "FunctionVersion": {"Fn::GetAtt": [version, "Version"]},
             },
         },
-        "FunctionErrors": _errors(
-            plan, "AWS/Lambda", "Errors", [
+        "FunctionErrors": alarm(
+            f"{plan.name.full}-function-errors",
+            "The function crashes or takes too long; an update is rolled back",
+            "AWS/Lambda", "Errors", [
                 {"Name": "FunctionName", "Value": plan.name.full},
                 {"Name": "Resource", "Value": f"{plan.name.full}:live"},
             ],
         ),
+        "ApiErrors": alarm(
+            f"{plan.name.full}-api-errors",
+            "The page answers with failures; an update is rolled back",
+            "AWS/ApiGateway", "5xx", [{"Name": "ApiId", "Value": {"Ref": "Api"}}], Threshold=PAGE_FAILURES,
+        ),
     }  # fmt: skip
-
-
-def _list_bucket(bucket: str, keys: str) -> dict[str, Any]:
-    """Without leave to list, S3 answers 403 instead of 404 for an object that is not there yet."""
-    return allow("s3:ListBucket", f"{ARN}:s3:::{bucket}", StringLike={"s3:prefix": keys})
-
-
-def _errors(plan: Plan, namespace: str, metric: str, dimensions: list[dict[str, str]]) -> dict[str, Any]:
-    """An alarm on failures in a minute, which undoes an update."""
-    return {
-        "Type": "AWS::CloudWatch::Alarm",
-        "Properties": {
-            "AlarmName": f"{plan.name.full}-function-errors",
-            "AlarmDescription": "The function fails; an update is rolled back",
-            "Namespace": namespace,
-            "MetricName": metric,
-            "Dimensions": dimensions,
-            "Statistic": "Sum",
-            "Period": 60,
-            "EvaluationPeriods": 1,
-            "Threshold": 1,
-            "ComparisonOperator": "GreaterThanOrEqualToThreshold",
-            "TreatMissingData": "notBreaching",
-            "AlarmActions": [{"Ref": "Alerts"}],
-        },
-    }
 
 
 def _api(plan: Plan) -> dict[str, Any]:
@@ -191,7 +192,7 @@ def _budget(plan: Plan) -> dict[str, Any]:
         "Resource": {"Ref": "Alerts"},
         "Condition": SAME_ACCOUNT,
     }
-    return {
+    found = {
         "Alerts": {"Type": "AWS::SNS::Topic", "Properties": topic},
         "AlertsPolicy": {
             "Type": "AWS::SNS::TopicPolicy",
@@ -200,30 +201,35 @@ def _budget(plan: Plan) -> dict[str, Any]:
                 "PolicyDocument": {"Version": "2012-10-17", "Statement": [publish]},
             },
         },
-        "Budget": {
-            "Type": "AWS::Budgets::Budget",
-            "DependsOn": ["AlertsPolicy"],
-            "Properties": {
-                "Budget": {
-                    "BudgetName": f"{plan.name.full}-{plan.region}",
-                    "BudgetType": "COST",
-                    "TimeUnit": "MONTHLY",
-                    "BudgetLimit": {"Amount": plan.budget, "Unit": "USD"},
-                    "CostFilters": {"Service": ["Amazon SageMaker", "AWS Lambda", "Amazon API Gateway"]},
-                },
-                "NotificationsWithSubscribers": [
-                    {
-                        "Notification": {
-                            "NotificationType": kind,
-                            "ComparisonOperator": "GREATER_THAN",
-                            "Threshold": share,
-                            "ThresholdType": "PERCENTAGE",
-                        },
-                        "Subscribers": [subscriber],
-                    }
-                    for kind, share in (("ACTUAL", 80), ("FORECASTED", 100))
-                ],
+    }
+    return {**found, "Budget": _monthly(plan, subscriber)} if plan.has_budget else found
+
+
+def _monthly(plan: Plan, subscriber: dict[str, Any]) -> dict[str, Any]:
+    """The budget itself, in a region that has them."""
+    return {
+        "Type": "AWS::Budgets::Budget",
+        "DependsOn": ["AlertsPolicy"],
+        "Properties": {
+            "Budget": {
+                "BudgetName": f"{plan.name.full}-{plan.region}",
+                "BudgetType": "COST",
+                "TimeUnit": "MONTHLY",
+                "BudgetLimit": {"Amount": plan.budget, "Unit": "USD"},
+                "CostFilters": {"Service": ["Amazon SageMaker", "AWS Lambda", "Amazon API Gateway"]},
             },
+            "NotificationsWithSubscribers": [
+                {
+                    "Notification": {
+                        "NotificationType": kind,
+                        "ComparisonOperator": "GREATER_THAN",
+                        "Threshold": share,
+                        "ThresholdType": "PERCENTAGE",
+                    },
+                    "Subscribers": [subscriber],
+                }
+                for kind, share in (("ACTUAL", 80), ("FORECASTED", 100))
+            ],
         },
     }
 
@@ -232,7 +238,7 @@ def _ending(plan: Plan, parts: Parts) -> dict[str, Any]:
     """A schedule that deletes the stack when its time is up."""
     assert parts.ends is not None
     return {
-        "Ending": {
+        ENDING: {
             "Type": "AWS::Scheduler::Schedule",
             "Properties": {
                 "Name": f"{plan.name.full}-ends",
