@@ -140,7 +140,7 @@ def test_an_archive_writes_nowhere_but_into_the_bundle(
             packed.addfile(link)
     job = begin(account, storage, heard)
     leave(storage, job, file.getvalue())
-    with pytest.raises(PlaceError, match="completed, and left no bundle"):
+    with pytest.raises(PlaceError, match=r"holds no sound bundle: model.tar.gz is not to be trusted: .*outside"):
         training.finish(job, storage, job.watch(), tmp_path / "a" / "out")
     assert not list(tmp_path.rglob("escaped"))
     assert not Path("/tmp/plaudit-escaped").exists()
@@ -176,16 +176,17 @@ def test_a_completed_job_without_a_bundle_says_so(
     assert keys(storage) == []
 
 
-def test_the_same_training_is_not_started_twice(account: Account, storage: Storage, heard: Heard) -> None:
+@pytest.mark.parametrize("status", ["InProgress", "Stopping"])
+def test_the_same_training_is_not_started_twice(account: Account, storage: Storage, heard: Heard, status: str) -> None:
     stub = Stubber(account.client("sagemaker"))
     summary = {
         "TrainingJobName": "plaudit-small-x", "TrainingJobArn": "arn:aws:sagemaker:us-east-1:1:training-job/x",
-        "CreationTime": NOW, "TrainingJobStatus": "InProgress",
+        "CreationTime": NOW, "TrainingJobStatus": status,
     }  # fmt: skip
-    stub.add_response(
-        "list_training_jobs", {"TrainingJobSummaries": [summary]},
-        {"NameContains": DIGEST, "StatusEquals": "InProgress"},
-    )  # fmt: skip
+    for asked in dict.fromkeys(("InProgress", status)):
+        found = [summary] if asked == status else []
+        wanted = {"NameContains": DIGEST, "StatusEquals": asked}
+        stub.add_response("list_training_jobs", {"TrainingJobSummaries": found}, wanted)
     with stub, pytest.raises(UsageError, match="runs already: plaudit train --attach plaudit-small-x"):
         begin(account, storage, heard)
     assert keys(storage) == []
@@ -193,7 +194,8 @@ def test_the_same_training_is_not_started_twice(account: Account, storage: Stora
 
 def refuse(account: Account, code: str, message: str) -> Stubber:
     stub = Stubber(account.client("sagemaker"))
-    stub.add_response("list_training_jobs", {"TrainingJobSummaries": []})
+    for _ in range(2):
+        stub.add_response("list_training_jobs", {"TrainingJobSummaries": []})
     stub.add_client_error("create_training_job", code, message)
     return stub
 
@@ -225,7 +227,8 @@ def test_a_refused_start_leaves_nothing(
 
 def test_a_role_that_was_just_made_is_waited_for(account: Account, storage: Storage, heard: Heard) -> None:
     stub, wanted = Stubber(account.client("sagemaker")), plan()
-    stub.add_response("list_training_jobs", {"TrainingJobSummaries": []})
+    for _ in range(2):
+        stub.add_response("list_training_jobs", {"TrainingJobSummaries": []})
     for _ in range(2):
         stub.add_client_error("create_training_job", "ValidationException", "Could not assume role arn:x")
     stub.add_response("create_training_job", {"TrainingJobArn": "arn:aws:sagemaker:us-east-1:1:training-job/x"})

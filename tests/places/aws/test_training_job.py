@@ -24,15 +24,12 @@ from plaudit.cli.train import command
 from plaudit.errors import UsageError
 from plaudit.learning.lines import METRICS
 from plaudit.learning.recipes import RECIPES
-from plaudit.places.aws import images
+from plaudit.places.aws import images, limits
 from plaudit.places.aws.parts import TRAINING, Target, package
 from plaudit.places.aws.training_job import (
     CHANNEL,
-    MOST_HYPERPARAMETERS,
-    MOST_SECONDS,
     SOURCES,
     TARGET,
-    VALUE_CHARACTERS,
     Fleet,
     TrainingPlan,
     data_name,
@@ -71,7 +68,7 @@ fleets = st.builds(
     instance=st.sampled_from(["ml.m5.xlarge", "ml.g5.xlarge", "ml.c7i-flex.xlarge", "ml.p4d.24xlarge", "ml.t3.medium"]),
     count=st.integers(1, 100),
     spot=st.booleans(),
-    max_seconds=st.integers(60, MOST_SECONDS),
+    max_seconds=st.integers(*limits.TRAINING_SECONDS),
     volume_gb=st.integers(1, 1000),
 )
 flags = st.dictionaries(
@@ -86,7 +83,8 @@ def test_every_request_is_one_that_aws_takes(fleet: Fleet, recipe: str, given: d
     assert_valid("sagemaker", "CreateTrainingJob", found)
     stopping = found["StoppingCondition"]
     assert fleet.spot == ("MaxWaitTimeInSeconds" in stopping)
-    assert stopping["MaxRuntimeInSeconds"] <= stopping.get("MaxWaitTimeInSeconds", MOST_SECONDS) <= MOST_SECONDS
+    longest = limits.TRAINING_SECONDS[1]
+    assert stopping["MaxRuntimeInSeconds"] <= stopping.get("MaxWaitTimeInSeconds", longest) <= longest
 
 
 def test_a_request_says_where_everything_is() -> None:
@@ -134,7 +132,7 @@ def test_the_toolkit_reads_the_hyperparameters_as_flags_of_ours(
         ({"instance": "ml.m5"}, "ml.m5 is no instance type"),
         ({"count": 0}, "at least 1 machine"),
         ({"max_seconds": 59}, "between a minute and 28 days"),
-        ({"max_seconds": MOST_SECONDS + 1}, "28 days"),
+        ({"max_seconds": limits.TRAINING_SECONDS[1] + 1}, "28 days"),
     ],
 )
 def test_a_fleet_over_a_limit_is_refused_by_name(fleet: dict[str, Any], sentence: str) -> None:
@@ -152,9 +150,9 @@ def test_the_machine_decides_the_image() -> None:
 
 def test_hyperparameters_over_a_limit_are_refused_by_name() -> None:
     with pytest.raises(UsageError, match=r"--text-column has 2,502 characters: SageMaker takes 2,500"):
-        request(plan(text_column="x" * VALUE_CHARACTERS))
-    with pytest.raises(UsageError, match=rf"SageMaker takes {MOST_HYPERPARAMETERS}"):
-        request(plan(None, **{f"setting_{number}": number for number in range(MOST_HYPERPARAMETERS)}))
+        request(plan(text_column="x" * limits.HYPERPARAMETER_CHARACTERS))
+    with pytest.raises(UsageError, match=rf"SageMaker takes {limits.HYPERPARAMETERS}"):
+        request(plan(None, **{f"setting_{number}": number for number in range(limits.HYPERPARAMETERS)}))
     with pytest.raises(UsageError, match="63 characters"):
         request(TrainingPlan(DIGEST, {"recipe": "a-recipe-with-a-name-that-goes-on"}, IMAGE, Fleet()))
 

@@ -21,9 +21,10 @@ from typing import Any, Literal
 
 from plaudit.bundle.bundle import FILES, MANIFEST, Bundle
 from plaudit.errors import BundleError
-from plaudit.places.aws.archive import LIBRARY, REQUIREMENTS, unpack
+from plaudit.places.aws.archive import LIBRARY, REQUIREMENTS
 from plaudit.places.aws.images import IMAGES
 from plaudit.places.aws.limits import FUNCTION_UNZIPPED, REAL_TIME_VOLUME, SERVERLESS_DISK, shown
+from plaudit.places.aws.unpacking import unpack
 
 State = Literal["sound", "note", "wrong"]
 LAYOUT = (*FILES, MANIFEST, "config.yaml", "code/inference.py", "code/plaudit_path.py")
@@ -84,7 +85,8 @@ def inspect(path: Path, run: bool = True) -> Inspection:
         try:
             sizes = unpack(path, folder)
         except BundleError as error:
-            return Inspection(path, (Finding("archive", "wrong", str(error)),))
+            cure = "; copy it again, or pack it again" if path.exists() else ""
+            return Inspection(path, (Finding("archive", "wrong", f"{error}{cure}"),))
         found = [Finding("archive", "sound", f"{len(sizes):,} files, {shown(sum(sizes.values()))} unpacked")]
         found += [*_layout(folder, sizes), *_bundle(folder), *_sizes(sizes)]
         if all(finding.state != "wrong" for finding in found):
@@ -126,7 +128,7 @@ def _sizes(sizes: Mapping[str, int]) -> Iterable[Finding]:
     total = sum(sizes.values())
     for limit, state in ((SERVERLESS_DISK, "note"), (REAL_TIME_VOLUME, "wrong"), (FUNCTION_UNZIPPED, "note")):
         refusal = limit.refusal(total)
-        fits = f"{shown(total)} unpacked, of {shown(limit.most)}: {limit.name.rstrip(',')}"
+        fits = f"{shown(total)} unpacked, of {limit}: {limit.name.rstrip(',')}"
         yield Finding("size", state if refusal else "sound", refusal or fits)  # type: ignore[arg-type]
 
 

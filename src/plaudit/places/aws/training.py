@@ -5,10 +5,7 @@ Knows one training at a time. What a training is asked to be is in `training_job
 
 from __future__ import annotations
 
-import io
 import re
-import shutil
-import tarfile
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,14 +13,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from plaudit.bundle.bundle import FILES, MANIFEST, Bundle
+from plaudit.bundle.bundle import MANIFEST, Bundle
 from plaudit.errors import BundleError, PlaceError, UsageError
 from plaudit.places.aws import logs
 from plaudit.places.aws.account import Account, told
 from plaudit.places.aws.bill import Bill
+from plaudit.places.aws.limits import shown
 from plaudit.places.aws.names import PREFIX
 from plaudit.places.aws.storage import Storage
 from plaudit.places.aws.training_job import SOURCES, TrainingPlan, data_name, job_request, reviews_file, send_source
+from plaudit.places.aws.unpacking import unpack
 from plaudit.places.aws.watching import Job, taken_back
 from plaudit.progress import Track, quiet
 
@@ -33,6 +32,8 @@ REASONS = {
     "MaxWaitTimeExceeded": "got no spot machine for long enough: leave --spot out, or give it more --max-hours;",
     "Stopped": "was stopped",
 }
+LARGEST = 5_000_000_000
+"""Bytes of a bundle: its network and its weights have 2 GiB each at most, which is what ONNX's format holds."""
 CAPACITY = "take another --instance or --region, or try again later"
 
 
@@ -95,10 +96,14 @@ def finish(
 
 
 def _running(account: Account, digest: str) -> str | None:
-    with told("looking for running jobs"):
-        found = account.client("sagemaker").list_training_jobs(NameContains=digest, StatusEquals="InProgress")
-    names = [entry["TrainingJobName"] for entry in found["TrainingJobSummaries"]]
-    return next((str(name) for name in names if name.startswith(PREFIX)), None)
+    """A job of this training that may still write; one that is stopping writes its checkpoint."""
+    for status in ("InProgress", "Stopping"):
+        with told("looking for running jobs"):
+            found = account.client("sagemaker").list_training_jobs(NameContains=digest, StatusEquals=status)
+        for entry in found["TrainingJobSummaries"]:
+            if entry["TrainingJobName"].startswith(PREFIX):
+                return str(entry["TrainingJobName"])
+    return None
 
 
 def _place(description: Mapping[str, Any]) -> tuple[str, str]:
@@ -121,26 +126,15 @@ def _fetched(storage: Storage, description: Mapping[str, Any], bill: Bill, track
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "bundle"
         try:
-            _unpack(storage.download(key, Path(scratch) / "model.tar.gz", track), folder)
+            unpack(storage.download(key, Path(scratch) / "model.tar.gz", track), folder, LARGEST)
             return Bundle.load(folder) if (folder / MANIFEST).exists() else None
-        except (BundleError, tarfile.TarError, EOFError, OSError) as error:
+        except (BundleError, OSError) as error:
+            why = str(error).replace(f"{scratch}/", "")
             name = _place(description)[1].rstrip("/")
             raise PlaceError(
-                f"{address} holds no sound bundle: {error} ({bill}); it is kept there: plaudit train --attach"
+                f"{address} holds no sound bundle: {why} ({bill}); it is kept there: plaudit train --attach"
                 f" {description['TrainingJobName']} fetches it again, plaudit down {name} removes it"
             ) from None
-
-
-def _unpack(archive: Path, folder: Path) -> None:
-    """Takes a bundle's files out of an archive's root, and nothing else, whatever it holds and wherever it points."""
-    folder.mkdir()
-    with tarfile.open(archive, "r:gz") as packed:
-        for member in packed:
-            name = member.name.removeprefix("./")
-            if name in (*FILES, MANIFEST) and member.isfile():
-                content = packed.extractfile(member) or io.BytesIO()
-                with (folder / name).open("wb") as file:
-                    shutil.copyfileobj(content, file)
 
 
 def _ending(job: Job, storage: Storage, description: Mapping[str, Any], keep: bool) -> PlaceError:
@@ -175,10 +169,8 @@ def _remove(job: Job, storage: Storage, prefix: str) -> None:
     """Removes everything of a training that is done, its log too."""
     _remove_objects(job, storage, prefix)
     _remove_log(job)
-    size = sum(found.size for found in storage.keys(SOURCES)) / 2**20
-    job.say(
-        f"what all jobs share stays: the bucket, its role and {size:.0f} MB of code; plaudit down base takes them back"
-    )
+    size = shown(sum(found.size for found in storage.keys(SOURCES)))
+    job.say(f"what all jobs share stays: the bucket, its role and {size} of code; plaudit down base takes them back")
 
 
 def _remove_log(job: Job) -> None:

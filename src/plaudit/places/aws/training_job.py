@@ -21,6 +21,7 @@ from typing import Any
 
 from plaudit.errors import UsageError
 from plaudit.learning.lines import METRICS
+from plaudit.places.aws import limits
 from plaudit.places.aws.bill import Bill
 from plaudit.places.aws.names import PREFIX, Name
 from plaudit.places.aws.packing import write_tar_gz
@@ -31,13 +32,6 @@ from plaudit.text.download import cache_folder
 from plaudit.text.imdb import is_imdb_folder
 from plaudit.text.sources import locate
 
-JOB_NAME_CHARACTERS = 63
-VALUE_CHARACTERS = 2_500
-MOST_HYPERPARAMETERS = 100
-MOST_SECONDS = 28 * 86_400
-USUAL_SECONDS = 5 * 86_400
-"""How long a job may run by a new account's quota."""
-INSTANCE = re.compile(r"ml\.[a-z][a-z0-9-]*\.(medium|large|[0-9]{0,3}xlarge|metal)")
 VOLUME_GB = 20
 TARGET = Target("3.12")
 """The Python of AWS's training images."""
@@ -74,11 +68,10 @@ class Fleet:
     volume_gb: int = VOLUME_GB
 
     def __post_init__(self) -> None:
-        if not INSTANCE.fullmatch(self.instance):
-            raise UsageError(f"{self.instance} is no instance type of SageMaker's: --instance ml.m5.xlarge is one")
-        if self.count < 1:
-            raise UsageError(f"--count {self.count}: a job has at least 1 machine")
-        if not 60 <= self.max_seconds <= MOST_SECONDS:
+        limits.instance(self.instance)
+        limits.machines(self.count)
+        shortest, longest = limits.TRAINING_SECONDS
+        if not shortest <= self.max_seconds <= longest:
             raise UsageError(
                 f"--max-hours {self.max_seconds / 3600:g}: a training job runs between a minute and 28 days (672 hours)"
             )
@@ -138,9 +131,9 @@ def job_request(plan: TrainingPlan, *, bucket: str, region: str, role: str, sour
     stopping = {"MaxRuntimeInSeconds": fleet.max_seconds}
     if fleet.spot:
         # Waiting for a machine counts as well; twice the time leaves as much for waiting as for work.
-        stopping["MaxWaitTimeInSeconds"] = min(2 * fleet.max_seconds, MOST_SECONDS)
-    if len(plan.job) > JOB_NAME_CHARACTERS:
-        raise UsageError(f"the job's name {plan.job} is over SageMaker's {JOB_NAME_CHARACTERS} characters")
+        stopping["MaxWaitTimeInSeconds"] = min(2 * fleet.max_seconds, limits.TRAINING_SECONDS[1])
+    if len(plan.job) > limits.JOB_NAME_CHARACTERS:
+        raise UsageError(f"the job's name {plan.job} is over SageMaker's {limits.JOB_NAME_CHARACTERS} characters")
     return {
         "TrainingJobName": plan.job,
         "AlgorithmSpecification": {
@@ -187,12 +180,13 @@ def _hyperparameters(plan: TrainingPlan, region: str, source: str) -> dict[str, 
     if plan.fleet.count > 1:
         own |= {"sagemaker_torch_distributed_enabled": True, "sagemaker_instance_type": plan.fleet.instance}
     found = {name: json.dumps(value) for name, value in {**plan.flags, **own}.items()}
-    if len(found) > MOST_HYPERPARAMETERS:
-        raise UsageError(f"{len(found)} hyperparameters: SageMaker takes {MOST_HYPERPARAMETERS}")
+    if len(found) > limits.HYPERPARAMETERS:
+        raise UsageError(f"{len(found)} hyperparameters: SageMaker takes {limits.HYPERPARAMETERS}")
+    longest = limits.HYPERPARAMETER_CHARACTERS
     for name, value in found.items():
-        if len(value) > VALUE_CHARACTERS:
+        if len(value) > longest:
             raise UsageError(
-                f"--{name.replace('_', '-')} has {len(value):,} characters: SageMaker takes {VALUE_CHARACTERS:,} of a"
+                f"--{name.replace('_', '-')} has {len(value):,} characters: SageMaker takes {longest:,} of a"
                 " hyperparameter"
             )
     return found

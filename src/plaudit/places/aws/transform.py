@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from plaudit.errors import PlaceError, UsageError
-from plaudit.places.aws import logs
+from plaudit.places.aws import limits, logs
 from plaudit.places.aws.account import Account, Refused, told
 from plaudit.places.aws.bill import Bill
 from plaudit.places.aws.fragments import ARN, HERE, SAME_ACCOUNT, allow, role, tag
-from plaudit.places.aws.names import Name
+from plaudit.places.aws.names import PREFIX, Name
 from plaudit.places.aws.packing import digest
 from plaudit.places.aws.stack import Stack
 from plaudit.places.aws.storage import Object, Storage
-from plaudit.places.aws.training_job import INSTANCE
 from plaudit.places.aws.watching import TRANSFORM, Job
 from plaudit.progress import Track, quiet
 
@@ -30,7 +29,7 @@ PAYLOAD_MB = 1
 """Some 8,000 reviews of the sample's length a request, which one core answers in 4.5 s."""
 AT_A_TIME = 2
 """Requests under way on a machine: one is sent while the other is answered."""
-JOB = re.compile(r"plaudit-(score-[0-9a-f]{8})")
+JOB = re.compile(rf"{PREFIX}-(score-[0-9a-f]{{8}})")
 
 
 @dataclass(frozen=True)
@@ -96,10 +95,8 @@ class Scoring:
     joined: bool = True
 
     def __post_init__(self) -> None:
-        if not INSTANCE.fullmatch(self.instance):
-            raise UsageError(f"{self.instance} is no instance type of SageMaker's: --instance ml.m5.xlarge is one")
-        if self.count < 1:
-            raise UsageError(f"--count {self.count}: a job has at least 1 machine")
+        limits.instance(self.instance)
+        limits.machines(self.count)
         if self.source.bucket == self.target.bucket and self.target.key.startswith(self.source.key):
             raise UsageError(f"{self.target.uri} lies in {self.source.uri}: the next run would score its verdicts")
 
@@ -211,7 +208,7 @@ def name_of(job: str) -> Name:
     """What a scoring job's stack and objects are called. Raises UsageError for a job that is not Plaudit's."""
     match = JOB.fullmatch(job)
     if match is None:
-        raise UsageError(f"{job} is no scoring job of Plaudit's: plaudit-score-0123abcd would be one")
+        raise UsageError(f"{job} is no scoring job of Plaudit's: {PREFIX}-score-0123abcd would be one")
     return Name(match[1])
 
 

@@ -17,21 +17,21 @@ EXTENDED = (*tarfile.GNU_TYPES, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARI
 CHUNK = 1_048_576
 
 
-def unpack(archive: Path, folder: Path) -> dict[str, int]:
-    """The files of ``archive`` in ``folder``, which is empty; path to bytes.
+def unpack(archive: Path, folder: Path, most: int = MOST_BYTES) -> dict[str, int]:
+    """The files of ``archive`` in ``folder``, which is empty; path to bytes, ``most`` of them together.
 
     Raises BundleError, one sentence, for what is no archive, is cut short, or would write outside the folder,
     make links or devices, or fill the disk.
     """
     try:
         with archive.open("rb") as packed, gzip.GzipFile(fileobj=packed) as unzipped:
-            return _unpack(_Bounded(unzipped), folder)
+            return _unpack(_Bounded(unzipped, most), folder)
     except FileNotFoundError:
         raise BundleError(f"{archive}: there is no archive; make one with: plaudit pack --out {archive}") from None
     except BundleError as error:
         raise BundleError(f"{archive} is not to be trusted: {error}") from None
     except (gzip.BadGzipFile, tarfile.TarError, EOFError, zlib.error, ValueError, OverflowError) as error:
-        raise BundleError(f"{archive} is no sound .tar.gz ({error}): copy it again, or pack it again") from None
+        raise BundleError(f"{archive} is no sound .tar.gz ({error})") from None
     except OSError as error:
         raise BundleError(f"{archive} cannot be unpacked ({error.strerror or error})") from None
 
@@ -48,16 +48,16 @@ class _Header(tarfile.TarInfo):
 
 
 class _Bounded:
-    """A stream that ends in a sentence where it gives more than `MOST_BYTES`."""
+    """A stream that ends in a sentence where it gives more than ``most`` bytes."""
 
-    def __init__(self, file: gzip.GzipFile) -> None:
-        self._file, self._given = file, 0
+    def __init__(self, file: gzip.GzipFile, most: int) -> None:
+        self._file, self._most, self._left = file, most, most
 
     def read(self, size: int = CHUNK) -> bytes:
         content = self._file.read(size)
-        self._given += len(content)
-        if self._given > MOST_BYTES:
-            raise BundleError(f"it unpacks to more than {shown(MOST_BYTES)}: no archive of Plaudit's does")
+        self._left -= len(content)
+        if self._left < 0:
+            raise BundleError(f"it unpacks to more than {shown(self._most)}: no archive of Plaudit's does")
         return content
 
 
