@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from plaudit.cli.terminal import say
+
 if TYPE_CHECKING:
     from plaudit.places.aws.account import Account
 
 F = TypeVar("F", bound=Callable[..., Any])
+PLANNED = "us-east-1"
 
 
 def account_options(command: F) -> F:
@@ -25,11 +28,45 @@ def account_options(command: F) -> F:
     return command
 
 
-def account_from(region: str | None, profile: str | None) -> Account:
-    """The account that boto3 finds. Raises UsageError where the extra, a region or a profile is missing."""
-    from plaudit.places.aws.account import Account
+def image_option(whose: str) -> Callable[[F], F]:
+    """--image."""
+    return click.option(
+        "--image", metavar="NAME", help=f"{whose}: a name of docs/archive.md's table, or the URI of your own."
+    )
 
-    return Account(region, profile)
+
+def python_option(about: str) -> Callable[[F], F]:
+    """--python, of those that there are parts for."""
+    from plaudit.places.aws.parts import PYTHONS, Target
+
+    return click.option("--python", type=click.Choice(PYTHONS), default=Target.python, show_default=True, help=about)
+
+
+def machine_option(about: str) -> Callable[[F], F]:
+    """--machine, of those that there are parts for; x86-64 is x86_64 too, as for all of Plaudit's flags."""
+    from plaudit.places.aws.parts import MACHINES, Target
+
+    kind = click.Choice(MACHINES)
+    shown = f"[{'|'.join(MACHINES)}]"
+    return click.option("--machine", type=kind, metavar=shown, default=Target.machine, show_default=True, help=about)
+
+
+def account_from(region: str | None, profile: str | None, planning: bool = False) -> Account:
+    """The account that boto3 finds; a plan, which calls nothing, is made for `PLANNED` where no region is set.
+
+    Raises UsageError where the extra or a profile is missing, and for a region that is missing or not there.
+    """
+    from plaudit.places.aws.account import Account, NoRegion
+
+    try:
+        found = Account(region, profile)
+    except NoRegion:
+        if not planning:
+            raise
+        say(f"no AWS region is set: this plan is for {PLANNED}; --region plans for another")
+        found = Account(PLANNED, profile)
+    found.check_region()
+    return found
 
 
 def columns(rows: Iterable[tuple[str, ...]]) -> list[str]:

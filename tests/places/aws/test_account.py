@@ -67,6 +67,17 @@ def test_no_region(credentials: None, monkeypatch: pytest.MonkeyPatch) -> None:
     assert Account("eu-west-1").region == "eu-west-1"
 
 
+@pytest.mark.parametrize("region", ["us-east-9", "us east", "US-EAST-1", "x"])
+def test_a_region_that_is_not_there_is_no_outage(credentials: None, region: str) -> None:
+    with pytest.raises(UsageError, match=rf"no region '{region}' .*: take .*us-east-1.* pip install --upgrade boto3"):
+        Account(region).check_region()
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-central-2", "cn-north-1", "us-gov-west-1"])
+def test_a_region_of_any_partition_is_known(credentials: None, region: str) -> None:
+    Account(region).check_region()
+
+
 def test_a_profile_that_is_not_there(credentials: None) -> None:
     with pytest.raises(UsageError, match="aws configure list-profiles"):
         Account(profile="nobody")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from docs import generate
 from plaudit.errors import UsageError
 from plaudit.places.aws import images
-from plaudit.places.aws.images import IMAGES, choose, repository_arn, uri
+from plaudit.places.aws.images import IMAGES, choose, repository, repository_arn, uri
 
 TODAY = date(2026, 11, 21)
 OWN = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/mine/plaudit:1.0"
@@ -59,6 +59,7 @@ def test_a_user_s_own_image_passes_through() -> None:
     assert repository_arn(own, "us-east-1") == "arn:aws:ecr:eu-west-1:123456789012:repository/mine/plaudit"
     elsewhere = choose("serve", name="registry.example.org/plaudit@sha256:" + "0" * 64)
     assert repository_arn(elsewhere, "us-east-1") is None
+    assert repository(elsewhere, "us-east-1") == repository(None, "us-east-1") == "arn:aws:ecr:us-east-1:*:repository/*"
 
 
 def test_an_image_of_aws_s_named_by_its_uri_keeps_its_date() -> None:
@@ -101,6 +102,7 @@ def test_the_registry_is_the_region_s(region: str, start: str) -> None:
 def test_the_role_s_resource_is_the_repository() -> None:
     image = choose("serve", today=TODAY)
     assert repository_arn(image, "us-east-1") == "arn:aws:ecr:us-east-1:763104351884:repository/ray"
+    assert repository(image, "us-east-1") == repository_arn(image, "us-east-1")
     assert repository_arn(image, "cn-north-1", "aws-cn") == "arn:aws-cn:ecr:cn-north-1:727897471807:repository/ray"
 
 

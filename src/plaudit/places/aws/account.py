@@ -5,6 +5,7 @@ Credentials are boto3's own business: they are not read, stored, printed or logg
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,7 +42,7 @@ class Account:
         with told("looking for credentials"):
             self._session = boto3.Session(region_name=wanted, profile_name=profile)
         if not self._session.region_name:
-            raise UsageError("no AWS region is set: --region us-east-1, or set AWS_REGION")
+            raise NoRegion
         self.region: str = self._session.region_name
         self._clients: dict[str, Any] = {}
 
@@ -66,6 +67,22 @@ class Account:
     def partition(self) -> str:
         return str(self._session.get_partition_for_region(self.region))
 
+    def check_region(self) -> None:
+        """Raises UsageError where boto3's own list has no such region: calls to it would look like an outage."""
+        session = self._session
+        # Not "sagemaker", whose list is the same: boto3 reads a service's whole description for it.
+        known = {
+            region
+            for partition in session.get_available_partitions()
+            for region in session.get_available_regions("sagemaker-runtime", partition)
+        }
+        if self.region not in known:
+            near = difflib.get_close_matches(self.region, sorted(known), 3) or ["us-east-1"]
+            raise UsageError(
+                f"boto3 knows no region {self.region!r} that SageMaker is in: take {' or '.join(near)}, say; for a"
+                " region newer than it, pip install --upgrade boto3"
+            )
+
     @property
     def regions(self) -> list[str]:
         """The regions of this partition that have SageMaker."""
@@ -87,7 +104,7 @@ def told(doing: str) -> Iterator[None]:
     except failures.ClientError as error:
         raise refusal(error, doing) from None
     except failures.NoRegionError:
-        raise UsageError("no AWS region is set: --region us-east-1, or set AWS_REGION") from None
+        raise NoRegion from None
     except failures.ProfileNotFound as error:
         raise UsageError(f"{error}: aws configure list-profiles") from None
     except (
@@ -99,6 +116,13 @@ def told(doing: str) -> Iterator[None]:
         raise Unreached(f"{doing}: AWS cannot be reached ({_first(error)}): the same command tries again") from None
     except (failures.BotoCoreError, ResponseParserError) as error:
         raise PlaceError(f"{doing}: {_first(error)}") from None
+
+
+class NoRegion(UsageError):
+    """No region was given, and AWS's own settings have none."""
+
+    def __init__(self) -> None:
+        super().__init__("no AWS region is set: --region us-east-1, or set AWS_REGION")
 
 
 class Unreached(PlaceError):

@@ -136,6 +136,12 @@ def repository_arn(image: Image, region: str, partition: str = "aws") -> str | N
     return f"arn:{partition}:ecr:{place}:{holder}:repository/{image.repository}"
 
 
+def repository(image: Image | None, region: str, partition: str = "aws") -> str:
+    """`repository_arn`, or where there is none every repository of the region, for a policy that has to name one."""
+    found = repository_arn(image, region, partition) if image else None
+    return found or f"arn:{partition}:ecr:{region}:*:repository/*"
+
+
 def account(region: str) -> str:
     """The twelve digits of AWS's registry in a region. Raises UsageError where it publishes none."""
     if region in COMMON_REGIONS:

@@ -12,6 +12,8 @@ PREFIX = "plaudit"
 TAG = "plaudit:name"
 OWNER = "plaudit:version"
 QUEUE = "async/"
+ACCOUNT_PLACEHOLDER = "000000000000"
+"""Stands for the account in a plan, which asks nobody which one it is."""
 LONGEST = 40
 """An IAM role's name has 64 characters at most: `plaudit-`, a name, and what CloudFormation adds."""
 
