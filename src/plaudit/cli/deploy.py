@@ -67,7 +67,12 @@ KINDS = {
 @click.option("--rate", default=10, show_default=True, help="Requests a second that the public API lets through.")
 @click.option("--burst", default=20, show_default=True, help="Requests at once that it lets through.")
 @click.option("--origin", "origins", multiple=True, help="Pages of others that may call the API.  [default: *]")
-@click.option("--budget", default=10.0, show_default=True, help="US dollars a month for the account's SageMaker, Lambda and API Gateway; an alarm at 80 %.")
+@click.option(
+    "--budget",
+    default=10.0,
+    show_default=True,
+    help="US dollars a month for the account's SageMaker, Lambda and API Gateway; an alarm at 80 %.",
+)
 @click.option("--email", metavar="ADDRESS", help="Who gets the alarms.")
 @click.option("--log-days", default=14, show_default=True, help="Days that logs are kept.")
 @click.option("--check/--no-check", default=True, show_default=True, help="Ask the page for a verdict at the end.")
@@ -121,9 +126,7 @@ MEANT_FOR = {
 def _given(context: click.Context) -> set[str]:
     """The names of the options and arguments that were typed."""
     return {
-        name
-        for name in context.params
-        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        name for name in context.params if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
     }
 
 

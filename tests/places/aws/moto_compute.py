@@ -230,7 +230,7 @@ class Endpoint(Resource):
         name = given.get("EndpointName", self.generated)
         if any(entry["EndpointName"] == name for entry in self.api.list_endpoints()["Endpoints"]):
             raise ValueError(f"{name} already exists")
-        settings = {key: value for key, value in given.items() if key != "DeploymentConfig"}
+        settings = {key: given[key] for key in given if key not in ("DeploymentConfig", "RetainAllVariantProperties")}
         arn = self.api.create_endpoint(**{**settings, "EndpointName": name})["EndpointArn"]
         self.known(arn, arn, EndpointName=name)
 

@@ -110,7 +110,7 @@ def test_the_stack_holds_the_very_things_that_the_services_list(desk: Desk) -> N
         for entry in page["StackResourceSummaries"]
     }
     client = desk.account.client("sagemaker")
-    endpoint = client.describe_endpoint(EndpointName="plaudit-reviews")
+    endpoint = client.describe_endpoint(EndpointName=INSTANCE.endpoint)
     assert held["Endpoint"] == endpoint["EndpointArn"]
     config = client.describe_endpoint_config(EndpointConfigName=endpoint["EndpointConfigName"])
     assert held["EndpointConfig"] == config["EndpointConfigArn"]
@@ -144,6 +144,31 @@ def test_an_update_swaps_the_model_and_a_rollback_brings_it_back(desk: Desk, pla
         desk.deployment.rollback()
 
 
+@pytest.mark.parametrize("first", [LAMBDA, SERVERLESS, INSTANCE, QUEUE], ids=lambda plan: plan.kind)
+def test_a_deployment_becomes_one_of_another_kind_and_goes_back(desk: Desk, first: Plan) -> None:
+    second = SERVERLESS if first is not SERVERLESS else INSTANCE
+    before = desk.deploy(first)
+    assert desk.deploy(second).page == before.page
+    assert desk.deployment.rollback().kind == first.kind
+    endpoints = [entry["EndpointName"] for entry in desk.account.client("sagemaker").list_endpoints()["Endpoints"]]
+    assert endpoints == ([] if first.to == "lambda" else [first.endpoint])
+    assert not take(desk.account, "reviews").orphans
+
+
+def test_going_back_keeps_the_moment_when_it_ends(desk: Desk) -> None:
+    schedules = desk.account.client("scheduler").list_schedules
+    desk.deploy(replace(LAMBDA, ttl=timedelta(hours=4)))
+    desk.deploy(LAMBDA, b"second")
+    desk.deployment.rollback()
+    assert schedules()["Schedules"] == [], "the end was given up: an old template does not bring it back"
+    desk.deploy(replace(LAMBDA, ttl=timedelta(hours=4)), b"third")
+    again = desk.deploy(replace(LAMBDA, ttl=timedelta(hours=9)), b"third")
+    assert again.revision == 2, "another end is no other revision"
+    desk.deployment.rollback()
+    assert len(schedules()["Schedules"]) == 1
+    assert [entry.days for entry in desk.deployment.revisions()] == [1]
+
+
 def test_an_update_keeps_what_can_be_gone_back_to_and_no_more(desk: Desk) -> None:
     for number in range(7):
         desk.deploy(LAMBDA, str(number).encode())
@@ -167,7 +192,9 @@ def test_an_update_is_watched_by_the_alarm_that_undoes_it(desk: Desk) -> None:
     first, second = (call for call in asked if call["StackName"] == "plaudit-reviews")
     assert "RollbackConfiguration" not in first, "the alarm is not there yet"
     rules = second["RollbackConfiguration"]
-    assert rules["RollbackTriggers"] == [{"Arn": alarms[0]["AlarmArn"], "Type": "AWS::CloudWatch::Alarm"}]
+    arns = [alarm["AlarmArn"] for alarm in alarms if "function" in alarm["AlarmName"] or "api" in alarm["AlarmName"]]
+    assert sorted(each["Arn"] for each in rules["RollbackTriggers"]) == sorted(arns)
+    assert len(arns) == 2
     assert rules["MonitoringTimeInMinutes"] > 0
 
 
@@ -207,7 +234,7 @@ def test_an_endpoint_that_fails_its_ping_is_told_with_its_log_and_leaves_nothing
     told = str(caught.value)
     assert "Endpoint (AWS::SageMaker::Endpoint): The container did not pass the ping health check" in told
     assert "log ends with:\n  ModuleNotFoundError" in told
-    assert groups == ["/aws/sagemaker/Endpoints/plaudit-reviews"]
+    assert groups == [f"/aws/sagemaker/Endpoints/{INSTANCE.endpoint}"]
     assert "cost so far: at most $" in told
     assert "nothing is left of it" in told
     desk.assert_nothing_is_left()

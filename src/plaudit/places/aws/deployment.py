@@ -84,7 +84,11 @@ class Deployment:
         started = time.monotonic()
         log: list[str] = []
         stack = Stack(
-            self.account, self.name, self.watch.say, self.watch.pause, lambda event: log.extend(self._log_of(event))
+            self.account,
+            self.name,
+            self.watch.say,
+            self.watch.pause,
+            lambda event: log.extend(self._log_of(event, plan)),
         )
         fresh = stack.describe() is None
         try:
@@ -232,11 +236,11 @@ class Deployment:
             return f"{self.name.own} is left half way ({failed.state}): plaudit down {self.name.own}, then deploy anew"
         return f"{self.name.own} is as it was before; mend the cause, and the same command tries again"
 
-    def _log_of(self, event: Event) -> list[str]:
+    def _log_of(self, event: Event, plan: Plan) -> list[str]:
         """The last lines of the log of what failed, where it has one."""
         if event.kind != "AWS::SageMaker::Endpoint":
             return []
-        return logs.tail(self.account, f"/aws/sagemaker/Endpoints/{event.physical}", "", 10)
+        return logs.tail(self.account, f"/aws/sagemaker/Endpoints/{plan.endpoint}", "", 10)
 
     def _failed(self, failed: PlaceError, plan: Plan, fresh: bool, seconds: float, log: list[str]) -> PlaceError:
         """The sentence for a deployment that failed; what a first one left is taken back."""

@@ -34,6 +34,8 @@ NO_BUDGETS = frozenset(
     " mx-central-1 us-gov-east-1 us-gov-west-1".split()
 )
 """Regions whose CloudFormation knows no budgets."""
+NO_ENDPOINTS = ("me-central-1", "us-gov-east-1")
+"""Regions whose CloudFormation knows no endpoints of SageMaker."""
 SNAPSTART_PYTHON = ("3.12", "3.13")
 NO_SNAPSTART = ("ap-southeast-7", "mx-central-1", "us-gov-east-1", "us-gov-west-1", "cn-north-1", "cn-northwest-1")
 """Regions without SnapStart for Python."""
@@ -108,6 +110,8 @@ class Plan:
         return self.instance or "ml.c5.large"
 
     def _check_endpoint(self) -> None:
+        if self.to == "sagemaker" and self.region in NO_ENDPOINTS:
+            raise UsageError(f"CloudFormation has no endpoints in {self.region}: --to lambda, or another --region")
         low, high = SERVERLESS_MEMORY
         if not low <= self.memory <= high or self.memory % 1024:
             raise UsageError(f"--memory {self.memory}: a serverless endpoint has {low:,} to {high:,} MB in whole GB")

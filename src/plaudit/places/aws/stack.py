@@ -28,7 +28,6 @@ class Event:
     kind: str
     state: str
     reason: str
-    physical: str = ""
 
 
 class StackFailed(PlaceError):
@@ -238,5 +237,4 @@ def _event(entry: Mapping[str, Any]) -> Event:
         entry.get("ResourceType", ""),
         entry.get("ResourceStatus", ""),
         entry.get("ResourceStatusReason", ""),
-        entry.get("PhysicalResourceId", "").rsplit("/", 1)[-1],
     )
