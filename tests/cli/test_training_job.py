@@ -221,7 +221,6 @@ def test_the_sdks_variables_say_where_everything_is(base: Path, sample: Reviews,
         "SM_MODEL_DIR": elsewhere / "model",
         "SM_OUTPUT_DIR": elsewhere / "output",
         "SM_OUTPUT_FAILURE": elsewhere / "output" / "failure",
-        "SM_OUTPUT_DATA_DIR": elsewhere / "output" / "data",
         "SM_HPS": '{"epochs": 1}',
         "SM_HP_EPOCHS": "1",
         "SM_CURRENT_HOST_RANK": "0",
@@ -287,7 +286,7 @@ def test_a_job_is_known_by_its_folders_or_its_variables(base: Path) -> None:
     job = Job.from_environment({"SAGEMAKER_BASE_DIR": str(base)})
     assert job is not None
     assert (job.model, job.checkpoints) == (base / "model", base / "checkpoints")
-    assert (job.failure, job.output_data) == (base / "output" / "failure", base / "output" / "data")
+    assert job.failure == base / "output" / "failure"
     assert job.reviews() == str(base / "input" / "data" / "train" / "reviews.csv")
     other = Job.from_environment({"SM_MODEL_DIR": "/made", "SM_CHANNEL_TRAIN": str(base / "input" / "data" / "train")})
     assert other is not None

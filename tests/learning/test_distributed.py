@@ -143,6 +143,13 @@ def test_the_world_is_what_torchrun_says() -> None:
     assert World.from_environment(third) == World(2, 4, 0)
     assert not World.from_environment(third).leads
     assert World.from_environment({**third, "RANK": "0", "WORLD_SIZE": "1"}) == World()
+    assert World.from_environment({"RANK": "x", "LOCAL_RANK": "0"}) == World(), "somebody else's RANK"
+
+
+@pytest.mark.parametrize("name", ["RANK", "WORLD_SIZE", "LOCAL_RANK"])
+def test_a_rank_that_is_no_number_is_not_taken_for_a_process_alone(name: str) -> None:
+    with pytest.raises(UsageError, match=f"{name}='one'.* as torchrun sets them"):
+        World.from_environment({"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", name: "one"})
 
 
 def test_shares_are_the_batch() -> None:

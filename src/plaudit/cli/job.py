@@ -38,7 +38,6 @@ class Job:
     model: Path
     checkpoints: Path | None
     failure: Path
-    output_data: Path
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Job | None:
@@ -58,7 +57,6 @@ class Job:
             model=place("SM_MODEL_DIR", base / "model"),
             checkpoints=base / "checkpoints" if base.is_dir() else None,
             failure=place("SM_OUTPUT_FAILURE", output / "failure"),
-            output_data=place("SM_OUTPUT_DATA_DIR", output / "data"),
         )
 
     def reviews(self, named: str | None = None) -> str:

@@ -29,11 +29,18 @@ class World:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> World:
-        """What torchrun says in ``RANK``, ``WORLD_SIZE`` and ``LOCAL_RANK``; one process where it does not."""
-        try:
-            rank, size, local_rank = (int(environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
-        except (KeyError, ValueError):
+        """What torchrun says in ``RANK``, ``WORLD_SIZE`` and ``LOCAL_RANK``; one process where it does not.
+
+        Raises UsageError where one of them is no number: each of several processes would train and write alone.
+        """
+        told = {name: environ[name] for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK") if name in environ}
+        if len(told) < 3:
             return cls()
+        try:
+            rank, size, local_rank = map(int, told.values())
+        except ValueError:
+            found = ", ".join(f"{name}={value!r}" for name, value in told.items())
+            raise UsageError(f"{found} are not three numbers, as torchrun sets them: unset them, or use it") from None
         return cls(rank, size, local_rank) if size > 1 else cls()
 
     @contextmanager

@@ -20,7 +20,8 @@ from plaudit.bundle.bundle import FILES, MANIFEST, Bundle
 from plaudit.bundle.classifier import Classifier
 from plaudit.errors import BundleError, UsageError
 from plaudit.places.aws import function_zip as module
-from plaudit.places.aws.function_zip import HANDLER, MOST_DIRECT, MOST_UNZIPPED, Built, build
+from plaudit.places.aws.function_zip import HANDLER, Built, build
+from plaudit.places.aws.limits import FUNCTION_UNZIPPED, Limit, shown
 from plaudit.places.aws.packing import digest
 from plaudit.places.aws.parts import Target
 from plaudit.serving.endpoint import endpoint
@@ -176,19 +177,19 @@ def test_another_card_is_another_zip(outside: Built, tmp_path: Path) -> None:
 def test_sizes_are_within_lambdas_limits(inside: Built, outside: Built, capsys: pytest.CaptureFixture[str]) -> None:
     for built in (inside, outside):
         with zipfile.ZipFile(built.path) as archive:
-            assert built.unzipped == sum(entry.file_size for entry in archive.infolist()) < MOST_UNZIPPED
-        assert built.zipped == built.path.stat().st_size < MOST_DIRECT
-        assert built.direct
+            assert built.unzipped == sum(entry.file_size for entry in archive.infolist()) < FUNCTION_UNZIPPED.most
+        assert built.zipped == built.path.stat().st_size
     assert inside.unzipped < 120e6
     assert outside.unzipped < 20e6
     with capsys.disabled():
-        print(f"\n  with a bundle: {inside}\n  asking an endpoint: {outside}")
+        for what, built in (("with a bundle", inside), ("asking an endpoint", outside)):
+            print(f"\n  {what}: {shown(built.zipped)} zipped, {shown(built.unzipped)} unzipped")
 
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
 def test_everything_in_it_is_for_one_python_and_machine(machine: str, bundle: Bundle, tmp_path: Path) -> None:
     built = build(tmp_path / "function.zip", bundle.path, target=Target("3.13", machine))
-    assert built.unzipped < MOST_UNZIPPED
+    assert built.unzipped < FUNCTION_UNZIPPED.most
     with zipfile.ZipFile(built.path) as archive:
         names = archive.namelist()
         libraries = [name for name in names if ".so" in Path(name).suffixes]
@@ -227,8 +228,8 @@ def test_without_the_targets_python_there_is_no_bytecode(tmp_path: Path, monkeyp
 def test_more_than_lambda_takes_is_refused_with_the_limit(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST_UNZIPPED", 1_000_000)
-    with pytest.raises(UsageError, match=r"Lambda takes 1\.0 MB \(1,000,000 bytes\).*--to sagemaker"):
+    monkeypatch.setattr(module, "FUNCTION_UNZIPPED", Limit("a function", 1024 * 1024, "deploy it --to sagemaker"))
+    with pytest.raises(UsageError, match=r"MB is more than a function takes \(1\.0 MB,.*deploy it --to sagemaker"):
         build(tmp_path / "function.zip", bundle.path, target=Target.here())
     assert not list(tmp_path.iterdir())
 

@@ -49,6 +49,6 @@ class Bill:
             "billable_seconds": self.seconds,
             "instance": self.instance,
             "count": self.count,
-            "dollars": self.dollars,
-            "spot_saving": self.saved,
+            "dollars": None if self.dollars is None else round(self.dollars, 6),
+            "spot_saving": round(self.saved, 6),
         }

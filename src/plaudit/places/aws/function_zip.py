@@ -18,15 +18,13 @@ from pathlib import Path
 
 from plaudit.bundle.bundle import FILES, MANIFEST, Bundle
 from plaudit.bundle.card import Card
-from plaudit.errors import PlaceError, UsageError
+from plaudit.errors import PlaceError
+from plaudit.places.aws.limits import FUNCTION_UNZIPPED
 from plaudit.places.aws.packing import digest, write_zip
 from plaudit.places.aws.parts import SCORING, WEB, Contents, Target, package, unpacked
 from plaudit.progress import Track, quiet
 
-MOST_UNZIPPED = 262_144_000
-"""Bytes that a function's code may have on Lambda's disk, layers included: what AWS calls 250 MB."""
-MOST_DIRECT = 52_428_800
-"""Bytes of a zip that may be sent to Lambda in the call itself; a larger one goes by way of S3."""
+MOST_UNZIPPED = FUNCTION_UNZIPPED.most
 HANDLER = "plaudit.places.aws.function.handler"
 ROOMS = ("bundle", "places", "text", "web")
 PLACES = tuple(
@@ -52,14 +50,6 @@ class Built:
     digest: str
     compiled: bool
 
-    @property
-    def direct(self) -> bool:
-        """Whether it may be sent in the call itself."""
-        return self.zipped <= MOST_DIRECT
-
-    def __str__(self) -> str:
-        return f"{_mb(self.zipped)} zipped, {_mb(self.unzipped)} unzipped of {_mb(MOST_UNZIPPED)}"
-
 
 def build(
     out: Path, bundle: Path | None, card: Card | None = None, target: Target | None = None, track: Track = quiet
@@ -82,11 +72,7 @@ def build(
     elif card:
         contents["card.json"] = json.dumps(card.to_json(), indent=2, ensure_ascii=False).encode()
     unzipped = sum(map(len, contents.values()))
-    if unzipped > MOST_UNZIPPED:
-        raise UsageError(
-            f"the function has {_mb(unzipped)} unzipped, and Lambda takes {_mb(MOST_UNZIPPED)}"
-            f" ({MOST_UNZIPPED:,} bytes): put the bundle behind an endpoint with --to sagemaker"
-        )
+    FUNCTION_UNZIPPED.check(unzipped)
     write_zip(out, contents)
     return Built(out, out.stat().st_size, unzipped, digest(out), bool(bytecode))
 
@@ -128,7 +114,3 @@ def _interpreter(target: Target) -> str | None:
     if found and subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip() == target.python:
         return found
     return None
-
-
-def _mb(size: int) -> str:
-    return f"{size / 1e6:.1f} MB"

@@ -74,11 +74,7 @@ class SageMakerEndpoint:
         except failures.ReadTimeoutError:
             log.warning("%s gave no answer in time", self.name)
             raise EndpointError(LATE, 504, SOON) from None
-        except (
-            failures.ConnectTimeoutError,
-            failures.EndpointConnectionError,
-            failures.ConnectionClosedError,
-        ) as error:
+        except UNREACHED as error:
             # A connection that was kept open over a pause of the function may be closed at the other end.
             raise _Unheard(EndpointAway(f"{self.name}: {_line(error)}", 503, SOON)) from None
         except failures.BotoCoreError as error:
