@@ -72,7 +72,7 @@ def test_a_bundle_scores_a_lake_and_leaves_nothing(
     found = json.loads(result.stdout)
     assert (found["verdicts"], found["instance"], found["count"]) == (OUT, "ml.m5.xlarge", 2)
     assert "manifest.json" in sent[0]
-    assert "1 files, 0.0 MB, JSON lines" in result.stderr
+    assert "1 file, 29 bytes, JSON lines" in result.stderr
     made = lake.client("sagemaker").describe_transform_job(TransformJobName=found["job"])
     assert made["DataProcessing"] == {"JoinSource": "Input"}
     assert made["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"] == LAKE
@@ -106,11 +106,17 @@ def test_the_plan_calls_nothing(credentials: None, monkeypatch: pytest.MonkeyPat
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{unused.getsockname()[1]}")
-    result = run(LAKE, "--name", "shop", "--out", OUT, "--plan", "--count", "3")
+    plan = (LAKE, "--name", "shop", "--out", OUT, "--plan", "--count", "3")
+    shown = run(*plan)
+    assert shown.exit_code == 0, shown.output
+    assert "model     the deployment shop\nmachines  3 x ml.m5.xlarge\n" in shown.stdout
+    assert "$0.69 an hour while it runs" in shown.stdout
+    assert shown.stdout.endswith("\n  Model  AWS::SageMaker::Model\n  Role   AWS::IAM::Role\n")
+    result = run(*plan, "--json")
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert_valid("sagemaker", "CreateTransformJob", found["request"])
-    assert found["dollars_an_hour"] == pytest.approx(3 * 0.23)
+    assert found["dollars_an_hour"] == 0.69
     assert set(found["template"]["Resources"]) == {"Model", "Role"}
     assert "those of shop, which are asked for when it runs" in result.stderr
 

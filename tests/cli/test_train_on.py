@@ -32,10 +32,11 @@ BUCKET = "plaudit-123456789012-us-east-1"
 @click.argument("reviews", required=False)
 @click.option("--out", type=shared.folder, default=Path("bundle"))
 @click.option("--seed", default=0)
+@click.option("--json", "as_json", is_flag=True)
 @shared.column_options
 @shared.recipe_options
 @sagemaker_options
-def command(reviews: str | None, out: Path, seed: int, recipe: str | None, **options: Any) -> None:
+def command(reviews: str | None, out: Path, seed: int, as_json: bool, recipe: str | None, **options: Any) -> None:
     """The options as `plaudit train` has them."""
     columns, settings = shared.columns_from(options), shared.recipe_settings(options)
     asked = sagemaker_from(options)
@@ -105,21 +106,63 @@ def test_options_become_what_is_asked() -> None:
 def test_the_plan_is_the_request_and_the_most_it_costs_and_calls_nothing(offline: None) -> None:
     result = run(
         "sample", "--on", "sagemaker", "--plan", "--spot", "--count", "2", "--instance", "ml.g5.xlarge",
-        "--max-hours", "1.5", "--epochs", "3", "--seed", "7",
+        "--max-hours", "1.5", "--epochs", "3", "--seed", "7", "--json",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert_valid("sagemaker", "CreateTrainingJob", found["request"])
     assert found["at_most"]["dollars"] == pytest.approx(1.5 * 2 * 1.408)
-    assert "at most 5,400 s billed of 2 x ml.g5.xlarge, about $4.22; spot takes less" in result.stderr
     flags = found["request"]["HyperParameters"]
     assert (flags["epochs"], flags["seed"], flags["recipe"]) == ("3", "7", '"small"')
     assert "cu1" in found["request"]["AlgorithmSpecification"]["TrainingImage"]
 
 
+def test_the_plan_is_for_people_unless_json_is_asked_for(offline: None) -> None:
+    gpus = ("--spot", "--count", "2", "--instance", "ml.g5.xlarge", "--max-hours", "1.5")
+    result = run("sample", "--on", "sagemaker", "--plan", *gpus)
+    assert result.exit_code == 0, result.output
+    assert "flags     recipe small, seed 0\nmachines  2 x ml.g5.xlarge, 20 GB of disk each\n" in result.stdout
+    cost = "cost      at most 5,400 s billed of 2 x ml.g5.xlarge, about $4.22; spot takes less\n"
+    assert result.stdout.endswith(cost)
+    assert "000000000000 stands for your account" in result.stderr
+
+
+def test_a_plan_without_a_region_is_for_us_east_1_and_says_so(offline: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name)
+    result = run("sample", "--on", "sagemaker", "--plan")
+    assert result.exit_code == 0, result.output
+    assert "no AWS region is set: this plan is for us-east-1" in result.stderr
+    assert ".dkr.ecr.us-east-1." in result.stdout
+    assert "no AWS region is set" in str(refused("sample", "--on", "sagemaker"))
+
+
+def test_a_region_that_is_not_there_is_refused(offline: None) -> None:
+    error = refused("sample", "--on", "sagemaker", "--plan", "--region", "us-east-9")
+    assert isinstance(error, UsageError)
+    assert "no region 'us-east-9'" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("sample",), "take a job's name: its reviews and its recipe are what they were"),
+        (("--epochs", "3"), "take a job's name"),
+        (("--recipe", "small"), "take a job's name"),
+        (("--on", "sagemaker", "--spot"), "--spot is for a job that is to start"),
+        (("--plan",), "--plan is for a job that is to start"),
+    ],
+)
+@pytest.mark.parametrize("known", ["--attach", "--stop"])
+def test_what_a_known_job_cannot_take_is_refused(
+    offline: None, known: str, arguments: tuple[str, ...], sentence: str
+) -> None:
+    assert sentence in str(refused(known, "job", *arguments))
+
+
 def test_the_same_training_has_the_same_prefix_and_another_has_another(offline: None) -> None:
     def prefix(*arguments: str) -> str:
-        request = json.loads(run("sample", "--on", "sagemaker", "--plan", *arguments).stdout)["request"]
+        request = json.loads(run("sample", "--on", "sagemaker", "--plan", "--json", *arguments).stdout)["request"]
         return str(request["CheckpointConfig"]["S3Uri"])
 
     usual = prefix()

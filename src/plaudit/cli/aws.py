@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -74,6 +74,12 @@ def columns(rows: Iterable[tuple[str, ...]]) -> list[str]:
     several = list(rows)
     widths = [max(len(row[at]) for row in several) for at in range(len(several[0]))] if several else []
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in several]
+
+
+def stack_lines(title: str, template: Mapping[str, Any]) -> list[str]:
+    """What a stack is made of, as a plan shows it."""
+    resources = template["Resources"].items()
+    return [f"stack {title}", *columns((f"  {name}", entry["Type"]) for name, entry in resources)]
 
 
 def an_hour(hourly: float | None) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from plaudit.cli import options as shared
+from plaudit.cli.aws import account_from, account_options, an_hour, columns, image_option, stack_lines
 from plaudit.cli.terminal import give, give_json, say, track
 from plaudit.errors import UsageError
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from plaudit.places.aws.watching import Job
 
 INSTANCE = "ml.m5.xlarge"
-NOBODY = "000000000000"
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,13 @@ class Model:
 @click.option("--instance", default=INSTANCE, show_default=True, help="A machine of SageMaker's.")
 @click.option("--count", default=1, show_default=True, type=click.IntRange(1), help="Machines; they share the files.")
 @click.option("--verdicts-only", is_flag=True, help="Leave the lines that were scored out of the output.")
-@click.option("--image", metavar="NAME", help="Image for --bundle: a name of Plaudit's table, or your own's URI.")
+@image_option("Image for --bundle")
 @click.option("--role", metavar="ARN", help="The role that reads and writes.  [default: one made for the job]")
-@click.option("--region", help="AWS region.  [default: boto3's own]")
-@click.option("--profile", help="AWS profile.  [default: boto3's own]")
-@click.option("--plan", is_flag=True, help="Print the request, the template and what an hour costs; call nothing.")
+@click.option("--plan", is_flag=True, help="Print the job, its stack and what an hour costs; call nothing.")
 @click.option("--attach", metavar="JOB", help="Go on watching this job, and clean up after it.")
 @click.option("--stop", metavar="JOB", help="Stop this job, and clean up after it.")
-@click.option("--json", "as_json", is_flag=True, help="Print where the verdicts are, and the cost, as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the verdicts' place and the cost, or the plan, as JSON.")
+@account_options
 def command(
     reviews: str | None, out: str | None, name: str | None, bundle: Path | None, instance: str, count: int,
     verdicts_only: bool, image: str | None, role: str | None, region: str | None, profile: str | None, plan: bool,
@@ -72,12 +71,10 @@ def command(
 
     The machines are there while the job runs, and everything that was made for it goes with it.
     """
-    from plaudit.places.aws.account import Account
-
     known = attach or stop
     if known and (reviews or (attach and stop)):
         raise UsageError("--attach and --stop take a job's name and nothing else")
-    account = Account(region, profile)
+    account = account_from(region, profile, planning=plan)
     if known:
         job = _known(account, known)
         if stop:
@@ -91,7 +88,7 @@ def command(
     scoring = _scoring(account, reviews, out, instance, count, not verdicts_only, plan)
     model = Model(name, bundle, image, role)
     if plan:
-        _show(account, scoring, model)
+        _show(account, scoring, model, as_json)
     else:
         _finish(_start(account, scoring, model), as_json)
 
@@ -100,6 +97,7 @@ def _scoring(
     account: Account, reviews: str, out: str, instance: str, count: int, joined: bool, plan: bool
 ) -> Scoring:  # fmt: skip
     """What is asked; the files' kind is read from their names, and for --plan taken to be JSON lines."""
+    from plaudit.places.aws.limits import shown
     from plaudit.places.aws.names import Name
     from plaudit.places.aws.transform import Lines, Prefix, Scoring, listed
 
@@ -110,23 +108,39 @@ def _scoring(
         return asked
     objects = listed(account, source)
     kind = Lines.of(objects, source.uri)
-    size = sum(found.size for found in objects) / 2**20
-    say(f"{len(objects):,} files, {size:,.1f} MB, {'JSON lines' if kind.json else 'one text a line'}")
+    size = shown(sum(found.size for found in objects))
+    files = "1 file" if len(objects) == 1 else f"{len(objects):,} files"
+    say(f"{files}, {size}, {'JSON lines' if kind.json else 'one text a line'}")
     return Scoring(name, source, target, kind, instance, count, joined)
 
 
-def _show(account: Account, scoring: Scoring, model: Model) -> None:
-    from plaudit.places.aws.names import bucket_name
+def _show(account: Account, scoring: Scoring, model: Model, as_json: bool) -> None:
+    from plaudit.places.aws.names import ACCOUNT_PLACEHOLDER, bucket_name
     from plaudit.places.aws.transform import scoring_template, transform_request
 
     image, repository = _image(account, model.image)
-    archive = f"s3://{bucket_name(NOBODY, account.region)}/{scoring.name.prefix}model.tar.gz"
+    archive = f"s3://{bucket_name(ACCOUNT_PLACEHOLDER, account.region)}/{scoring.name.prefix}model.tar.gz"
     if model.deployment:
         say(f"image and archive stand for those of {model.deployment}, which are asked for when it runs")
     template = scoring_template(scoring, {"Image": image, "ModelDataUrl": archive}, repository, model.role)
-    say(f"{NOBODY} stands for your account; nothing is asked or sent")
-    say(f"the job {scoring.bill.rate} while it runs, and nothing is billed afterwards")
-    give_json({"request": transform_request(scoring), "template": template, "dollars_an_hour": scoring.bill.an_hour})
+    say(f"{ACCOUNT_PLACEHOLDER} stands for your account; nothing is asked or sent")
+    hourly = scoring.bill.an_hour
+    if as_json:
+        rounded = None if hourly is None else round(hourly, 6)
+        give_json({"request": transform_request(scoring), "template": template, "dollars_an_hour": rounded})
+        return
+    rows = {
+        "job": scoring.name.full,
+        "reviews": scoring.source.uri,
+        "verdicts": scoring.target.uri,
+        "model": f"the deployment {model.deployment}" if model.deployment else f"the bundle {model.bundle}",
+        "machines": scoring.bill.machines,
+        "image": image,
+        "cost": f"{an_hour(hourly)} while it runs, and nothing afterwards",
+    }
+    for line in (*columns(rows.items()), *stack_lines(scoring.name.full, template)):
+        give(line)
+    say("--json prints request and template, and without --plan this is scored")
 
 
 def _image(account: Account, name: str | None) -> tuple[str, str]:
@@ -136,10 +150,7 @@ def _image(account: Account, name: str | None) -> tuple[str, str]:
     chosen = images.choose("serve", "cpu", name)
     if warning := chosen.warning(date.today()):
         say(f"plaudit: {warning}")
-    return images.uri(chosen, account.region), (
-        images.repository_arn(chosen, account.region, account.partition)
-        or f"arn:{account.partition}:ecr:{account.region}:*:repository/*"
-    )
+    return images.uri(chosen, account.region), images.repository(chosen, account.region, account.partition)
 
 
 def _start(account: Account, scoring: Scoring, model: Model) -> Job:

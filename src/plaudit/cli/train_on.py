@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from plaudit.bundle.bundle import Bundle, free_for_a_bundle
-from plaudit.cli.terminal import give_json, say, track
+from plaudit.cli.aws import account_from, account_options, columns, image_option
+from plaudit.cli.terminal import give, give_json, say, track
 from plaudit.errors import UsageError
 from plaudit.text.tables import Columns
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 INSTANCE = "ml.m5.xlarge"
 MAX_HOURS = 4.0
-NOBODY = "000000000000"
+OF_ANY_JOB = frozenset("region profile keep attach stop".split())
+"""What may be said beside --attach or --stop."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,10 @@ def sagemaker_options(command: F) -> F:
     """--on sagemaker, and what it needs to know."""
     for option in (
         click.option("--keep", is_flag=True, help="Leave the job's data, checkpoint and log on AWS."),
-        click.option("--plan", is_flag=True, help="Print the job's request and what it costs at most; call nothing."),
-        click.option("--profile", help="AWS profile.  [default: boto3's own]"),
-        click.option("--region", help="AWS region.  [default: boto3's own]"),
+        click.option("--plan", is_flag=True, help="Print the job and what it costs at most; call nothing."),
+        account_options,
         click.option("--role", metavar="ARN", help="The role that the job takes.  [default: Plaudit's own]"),
-        click.option("--image", metavar="NAME", help="Training image: a name of Plaudit's table, or your own's URI."),
+        image_option("Training image"),
         click.option("--stop", metavar="JOB", help="Stop this job, and fetch what it left."),
         click.option("--attach", metavar="JOB", help="Go on watching this job, and fetch its bundle."),
         click.option("--max-hours", type=click.FloatRange(min=0.02), help=_help("max_hours", "The job is ended then.")),
@@ -85,6 +86,8 @@ def sagemaker_from(options: dict[str, Any]) -> OnSageMaker | None:
     wanted = OnSageMaker(**given)
     if wanted.attach and wanted.stop:
         raise UsageError("give --attach or --stop, not both")
+    if (wanted.attach or wanted.stop) and (more := [name for name in given if name not in OF_ANY_JOB]):
+        raise UsageError(f"--{more[0].replace('_', '-')} is for a job that is to start, not for --attach or --stop")
     if on is None and not (wanted.attach or wanted.stop):
         raise UsageError(f"--{next(iter(given)).replace('_', '-')} is for --on sagemaker")
     return wanted
@@ -95,11 +98,11 @@ def train_on_sagemaker(
     options: OnSageMaker,
 ) -> Bundle | None:  # fmt: skip
     """The bundle of a training on SageMaker, written to ``out``; None for --plan, and for a job that was stopped."""
-    from plaudit.places.aws.account import Account
-
-    out = free_for_a_bundle(out)
-    account = Account(options.region, options.profile)
     known = options.attach or options.stop
+    if known and (reviews or recipe or settings):
+        raise UsageError("--attach and --stop take a job's name: its reviews and its recipe are what they were")
+    out = free_for_a_bundle(out)
+    account = account_from(options.region, options.profile, planning=options.plan)
     if known:
         return _go_on(account, known, out, options)
     if reviews is None:
@@ -151,20 +154,34 @@ def _column_flags(columns: Columns) -> dict[str, str]:
 
 
 def _show(account: Account, plan: TrainingPlan, options: OnSageMaker) -> None:
-    """Prints the request, with an account's number that stands for the user's, and the most that the job can cost."""
-    from plaudit.places.aws.names import bucket_name
+    """Prints what is asked, with an account's number that stands for the user's, and the most that it can cost."""
+    from plaudit.places.aws.names import ACCOUNT_PLACEHOLDER, PREFIX, bucket_name
     from plaudit.places.aws.training_job import job_request, source_key
 
-    region, bucket = account.region, bucket_name(NOBODY, account.region)
-    role = options.role or f"arn:{account.partition}:iam::{NOBODY}:role/plaudit-base-TrainingRole"
+    region, bucket = account.region, bucket_name(ACCOUNT_PLACEHOLDER, account.region)
+    own = f"arn:{account.partition}:iam::{ACCOUNT_PLACEHOLDER}:role/{PREFIX}/{region}/{PREFIX}-base-TrainingRole"
+    role = options.role or own
     request = job_request(
         plan, bucket=bucket, region=region, role=role, source=f"s3://{bucket}/{source_key()}",
         data=f"s3://{bucket}/{plan.prefix}data/",
     )  # fmt: skip
     bill = plan.fleet.at_most
-    say(f"{NOBODY} stands for your account; nothing is asked or sent")
-    say(f"at most {bill}" + ("; spot takes less" if plan.fleet.spot else ""))
-    give_json({"request": request, "at_most": bill.to_json()})
+    say(f"{ACCOUNT_PLACEHOLDER} stands for your account; nothing is asked or sent")
+    if click.get_current_context().params.get("as_json"):
+        give_json({"request": request, "at_most": bill.to_json()})
+        return
+    rows = {
+        "job": plan.job,
+        "flags": ", ".join(f"{name} {value}" for name, value in plan.flags.items()),
+        "machines": f"{bill.machines}, {plan.fleet.volume_gb} GB of disk each",
+        "image": plan.image,
+        "role": role,
+        "place": f"s3://{bucket}/{plan.prefix}",
+        "cost": f"at most {bill}" + ("; spot takes less" if plan.fleet.spot else ""),
+    }
+    for line in columns(rows.items()):
+        give(line)
+    say("--json prints the request, and without --plan this is trained")
 
 
 def _run(account: Account, plan: TrainingPlan, reviews: str, out: Path, options: OnSageMaker) -> Bundle:
