@@ -33,7 +33,7 @@ def test_a_plan_prints_resources_cost_and_template_and_calls_nothing(
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     done = plaudit("deploy", *options, "--plan", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    table, _, template = done.stdout.partition("\ntemplate\n")
+    template, _, table = done.stdout.removeprefix("template\n").partition("\nstack ")
     assert re.search(r"Function +AWS::Lambda::Function", table)
     assert "idle, a month" in table
     assert "a million reviews" in table
@@ -57,6 +57,12 @@ def test_a_plan_prints_resources_cost_and_template_and_calls_nothing(
         (["deploy", "--to", "lambda", "--image", "ray-2.59"], "a function has none"),
         (["deploy", "--to", "sagemaker", "--image", "ray-1.0"], "there is no image ray-1.0"),
         (["deploy", "--to", "lambda"], "there is no bundle under"),
+        (["deploy", "--to", "lambda", "--memory", "2048"], "--memory is for a page before a serverless endpoint"),
+        (["deploy", "--to", "sagemaker", "--max-instances", "3"], "--max-instances is for .* real-time endpoint or"),
+        (["deploy", "--rollback", "--plan"], "leave --plan out"),
+        (["deploy", "--to", "lambda", "--plan", "--region", "us-east-9"], "us-east-9"),
+        (["deploy", "nobundle", "--to", "lambda", "--plan"], "nobundle: there is no bundle"),
+        (["status", "Bad_Name"], "is no name"),
         (["down"], "name what to take back, or say --all"),
         (["down", "x", "--all"], "name what to take back, or say --all"),
     ],
@@ -116,7 +122,7 @@ def test_out_changed_back_and_down(account: Account, there: Path, tmp_path: Path
     assert account.client("s3").list_buckets()["Buckets"] == []
     assert plaudit("status", cwd=tmp_path).stdout == "nothing of Plaudit's is in us-east-1\n"
     twice = plaudit("down", "demo", "--json", cwd=tmp_path)
-    assert json.loads(twice.stdout) == {"region": "us-east-1", "taken_back": {"demo": 0}}
+    assert json.loads(twice.stdout) == {"region": "us-east-1", "taken_back": {"demo": 0}, "failed": []}
 
 
 def test_an_endpoint_with_its_archive(account: Account, there: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import click
 
 from plaudit.bundle.bundle import Bundle
 from plaudit.cli import options as shared
-from plaudit.cli.aws import account_from, account_options, columns
+from plaudit.cli.aws import account_from, account_options, columns, machine_option, python_option
 from plaudit.cli.home import chosen_bundle
 from plaudit.cli.terminal import give, give_json, say, track
 from plaudit.errors import UsageError
@@ -55,14 +55,8 @@ KINDS = {
 @click.option("--async", "asynchronous", is_flag=True, help="A queue before the endpoint; down to no instance.")
 @click.option("--image", metavar="NAME", help="The endpoint's image: a name of docs/archive.md, or one of your own.")
 @click.option("--function-memory", type=int, help="MB of a function --to lambda.  [default: 1769, which are one core]")
-@click.option(
-    "--machine",
-    type=click.Choice(["x86_64", "aarch64"]),
-    default="x86_64",
-    show_default=True,
-    help="The function's processor.",
-)
-@click.option("--python", default="3.13", show_default=True, help="The function's Python.")
+@machine_option("The function's processor.")
+@python_option("The function's Python.")
 @click.option("--snapstart", is_flag=True, help="Start --to lambda from a snapshot: faster, and billed while idle.")
 @click.option("--rate", default=10, show_default=True, help="Requests a second that the public API lets through.")
 @click.option("--burst", default=20, show_default=True, help="Requests at once that it lets through.")
@@ -91,8 +85,8 @@ def command(
     fails. plaudit down NAME takes everything back.
     """
     given = _given(click.get_current_context())
-    if rollback and (extra := given - {"own", "rollback", "check", "as_json", "region", "profile"}):
-        raise UsageError(f"--rollback takes the revision as it was: leave {', '.join(sorted(extra))} out")
+    if rollback and (extra := sorted(given - {"own", "rollback", "check", "as_json", "region", "profile"})):
+        raise UsageError(f"--rollback takes the revision as it was: leave {', '.join(map(_flag, extra))} out")
     account = account_from(region, profile, planning=only_plan)
     ask = _asked if check else None
     if rollback:
@@ -130,13 +124,17 @@ def _given(context: click.Context) -> set[str]:
     }
 
 
+def _flag(name: str) -> str:
+    """An option as it is typed, by its name here."""
+    (option,) = (option for option in command.params if option.name == name)
+    return option.opts[0] if option.opts[0].startswith("-") else option.opts[0].upper()
+
+
 def _refuse_idle_flags(plan: Plan, given: set[str]) -> None:
-    flags = {"least": "--min-instances", "most": "--max-instances"}
     for name in sorted(given & MEANT_FOR.keys()):
         if plan.kind not in MEANT_FOR[name]:
-            flag = flags.get(name, "--" + name.replace("_", "-"))
             kinds = " or ".join(KINDS[kind] for kind in MEANT_FOR[name])
-            raise UsageError(f"{flag} is for {kinds}; this is {KINDS[plan.kind]}")
+            raise UsageError(f"{_flag(name)} is for {kinds}; this is {KINDS[plan.kind]}")
 
 
 def _asked(page: str) -> None:
@@ -248,8 +246,10 @@ def _show_plan(plan: Plan, image: Image | None, as_json: bool) -> None:
         found = {"idle_a_month": cost.idle, "a_million_reviews": cost.million, "lines": lines, "prices_of": AS_OF}
         give_json({"template": template, "base_template": shared_template, "cost": found})
         return
+    give("template")
+    give_json(template)
     for title, document in ((plan.name.full, template), ("plaudit-base, shared", shared_template)):
-        give(f"stack {title}")
+        give(f"\nstack {title}")
         for line in columns((f"  {name}", entry["Type"]) for name, entry in document["Resources"].items()):
             give(line)
 
@@ -262,4 +262,4 @@ def _show_plan(plan: Plan, image: Image | None, as_json: bool) -> None:
     rows.append(("  together", shown(cost.idle), shown(cost.million)))
     for line in columns(rows):
         give(line)
-    say("\nnothing was called; --json prints the template too, and without --plan this is deployed")
+    say("\nnothing was called; without --plan this is deployed")

@@ -15,7 +15,8 @@ from typing import Any
 from plaudit.errors import PlaceError, UsageError
 from plaudit.places.aws import base, inventory, logs
 from plaudit.places.aws.account import Account, Unreached, told
-from plaudit.places.aws.images import Image, repository_arn, uri
+from plaudit.places.aws.images import Image, repository, uri
+from plaudit.places.aws.limits import shown
 from plaudit.places.aws.names import Name
 from plaudit.places.aws.packing import digest
 from plaudit.places.aws.plan import Parts, Plan
@@ -182,7 +183,7 @@ class Deployment:
             end = "".join(path.suffixes[-2:]) if path.name.endswith(".tar.gz") else path.suffix
             keys.append(f"{self.name.prefix}{what}/{digest(path)}{end}")
             there = ", there already" if storage.has(keys[-1]) else ""
-            self.watch.say(f"upload    {path.name}, {path.stat().st_size / 1e6:,.1f} MB{there}")
+            self.watch.say(f"upload    {path.name}, {shown(path.stat().st_size)}{there}")
             # A lifecycle rule counts from an object's writing: where one is to end, it is written again.
             storage.upload(path, keys[-1], self.watch.track, again=plan.ttl is not None)
         return Parts(
@@ -190,7 +191,7 @@ class Deployment:
             function=keys[0],
             archive=keys[1] if pieces.archive else "",
             image=uri(pieces.image, self.account.region) if pieces.image else "",
-            image_repository=_repository(pieces.image, self.account),
+            image_repository=repository(pieces.image, self.account.region, self.account.partition),
             reaper_role=shared.reaper_role or "",
             ends=datetime.now(UTC) + plan.ttl if plan.ttl else None,
         )
@@ -267,10 +268,6 @@ class Deployment:
         if shared is None:
             raise UsageError(f"there is nothing of Plaudit in {self.account.region}: plaudit status --all-regions")
         return Storage(self.account, shared.bucket)
-
-
-def _repository(image: Image | None, account: Account) -> str:
-    return (repository_arn(image, account.region, account.partition) if image else None) or "*"
 
 
 def check(page: str, say: Callable[[str], None], seconds: float = CHECK_SECONDS) -> dict[str, Any]:

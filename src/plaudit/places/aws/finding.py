@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from plaudit.places.aws import prices
 from plaudit.places.aws.account import Account
+from plaudit.places.aws.limits import shown
 from plaudit.places.aws.names import PREFIX, QUEUE, TAG, bucket_name
 from plaudit.places.aws.storage import Storage
 
@@ -236,7 +237,8 @@ def objects(account: Account) -> Iterator[Found]:
         depth = 2 if found.key.startswith(QUEUE) else 1
         sizes.setdefault("/".join(found.key.split("/")[:depth]) + "/", []).append(found.size)
     for prefix, several in sorted(sizes.items()):
-        state = f"{len(several):,} objects, {sum(several) / 1e6:,.1f} MB"
+        number = "1 object" if len(several) == 1 else f"{len(several):,} objects"
+        state = f"{number}, {shown(sum(several))}"
         hourly = sum(several) / 1e9 * prices.STORAGE_GB_MONTH / prices.HOURS
         yield Found("objects", prefix, prefix.removeprefix(QUEUE).rstrip("/"), state, None, hourly)
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from plaudit.errors import UsageError
-from plaudit.places.aws import prices
+from plaudit.places.aws import limits, prices
 from plaudit.places.aws.fragments import digest
 from plaudit.places.aws.names import QUEUE, Name
 from plaudit.places.aws.parts import Target
@@ -120,8 +120,8 @@ class Plan:
         )
         if self.to == "lambda" and (self.instance or self.asynchronous):
             raise UsageError("--instance and --async are for --to sagemaker: a function has no instances")
-        if self.instance and not re.fullmatch(r"ml\.[a-z0-9-]+\.[a-z0-9]+", self.instance):
-            raise UsageError(f"--instance {self.instance}: SageMaker's instances are called like ml.c5.large")
+        if self.instance:
+            limits.instance(self.instance)
         if self.instance and self.instance in prices.INSTANCES and prices.hourly(self.instance, "hosting") is None:
             raise UsageError(f"--instance {self.instance} is for training only: take ml.c5.large, say")
         _between(self.most, "--max-instances", (1, MOST_INSTANCES), "an endpoint has", "instances")
