@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,10 @@ def test_doctor_gives_json_and_need_not_run_anything(packed: tuple[Path, subproc
     path, _ = packed
     found = json.loads(plaudit("doctor", path.name, "--json", "--no-run", cwd=path.parent).stdout)
     assert found["sound"] is True
+    told = plaudit("doctor", path.name, "--no-run", cwd=path.parent)
+    assert told.returncode == 0
+    last = "model.tar.gz is sound, as far as it was looked at; its code was not run"
+    assert told.stdout.splitlines()[-1] == last
     assert [finding["state"] for finding in found["findings"] if finding["check"] == "answer"] == ["note"]
 
 
@@ -89,8 +94,8 @@ def test_json_tells_the_sizes(bundle: Bundle, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--python", "2.7"), "Python 2.7 has no parts: 3.11, 3.12, 3.13 have"),
-        (("--machine", "z80"), "there are no parts for z80: x86_64, aarch64 have some"),
+        (("--python", "2.7"), "Invalid value for '--python': '2.7' is not one of '3.11', '3.12', '3.13'."),
+        (("--machine", "z80"), "Invalid value for '--machine': 'z80' is not one of 'x86-64', 'aarch64'."),
         (("--out", "notes.txt"), "notes.txt is there and is no archive: name another file with --out"),
     ],
 )
@@ -101,8 +106,28 @@ def test_a_wrong_call_is_one_sentence(
     (tmp_path / "notes.txt").write_text("mine")
     done = plaudit("pack", bundle.path, *arguments, cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr == f"plaudit: {sentence}\n"
+    assert done.stderr.splitlines()[0] == f"plaudit: {sentence}"
+    assert "Traceback" not in done.stderr
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("written", ["x86_64", "x86-64"])
+def test_a_machine_may_be_written_either_way_and_is_shown_one_way(written: str, bundle: Bundle, tmp_path: Path) -> None:
+    assert bundle.path is not None
+    done = plaudit("pack", bundle.path, "--machine", written, "--no-wheels", "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["machine"] == "x86_64"
+    assert "--machine [x86_64|aarch64]" in plaudit("pack", "--help", cwd=tmp_path).stdout
+
+
+def test_a_bundle_that_was_only_tarred_is_to_be_packed(bundle: Bundle, tmp_path: Path) -> None:
+    assert bundle.path is not None
+    with tarfile.open(tmp_path / "flat.tar.gz", "w:gz") as flat, tarfile.open(tmp_path / "deep.tar.gz", "w:gz") as deep:
+        flat.add(bundle.path, ".")
+        deep.add(bundle.path, "mine")
+    for name in ("flat.tar.gz", "deep.tar.gz"):
+        done = plaudit("doctor", name, cwd=tmp_path)
+        assert done.returncode == 2
+        assert "without the code that answers with it: plaudit pack makes the archive" in done.stdout
 
 
 def test_without_a_bundle_it_says_how_to_make_one(tmp_path: Path) -> None:

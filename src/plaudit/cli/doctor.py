@@ -67,7 +67,7 @@ def _look_into(archive: Path, run: bool, as_json: bool) -> None:
         for finding in found.findings:
             mark = {"sound": "", "note": "note: ", "wrong": "wrong: "}[finding.state]
             give(printable(f"{finding.check:<9} {mark}{finding.what}"))
-        give(printable(f"{archive} is {'sound' if found.sound else 'not sound'}"))
+        give(printable(f"{archive} is {found.verdict}"))
     if not found.sound:
         raise click.exceptions.Exit(2)
 

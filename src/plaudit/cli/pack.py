@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from plaudit.cli import options as shared
+from plaudit.cli.aws import machine_option, python_option
 from plaudit.cli.home import chosen_bundle
 from plaudit.cli.terminal import give, give_json, printable, say, track
 
@@ -14,8 +15,8 @@ from plaudit.cli.terminal import give, give_json, printable, say, track
 @click.command("pack", epilog=shared.examples("plaudit pack bundle --out model.tar.gz", "plaudit doctor model.tar.gz"))
 @click.argument("bundle", type=shared.folder, required=False)
 @click.option("--out", type=shared.file, default="model.tar.gz", show_default=True, help="Archive to write.")
-@click.option("--python", default="3.13", show_default=True, help="Python of the image; AWS's Ray images have 3.13.")
-@click.option("--machine", default="x86_64", show_default=True, help="Processor of the image: x86_64 or aarch64.")
+@python_option("Python of the image; AWS's Ray images have 3.13.")
+@machine_option("Processor of the image.")
 @click.option(
     "--no-wheels", is_flag=True, help="Have the image install what is needed at its start, from the internet."
 )

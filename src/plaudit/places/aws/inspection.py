@@ -70,6 +70,14 @@ class Inspection:
     def sound(self) -> bool:
         return all(finding.state != "wrong" for finding in self.findings)
 
+    @property
+    def verdict(self) -> str:
+        """Whether it is sound, and how far that was found out."""
+        if not self.sound:
+            return "not sound"
+        ran = any(finding.check == "answer" and finding.state == "sound" for finding in self.findings)
+        return "sound" if ran else "sound, as far as it was looked at; its code was not run"
+
     def to_json(self) -> dict[str, Any]:
         findings = [asdict(finding) for finding in self.findings]
         return {"path": str(self.path), "sound": self.sound, "findings": findings}
@@ -87,7 +95,8 @@ def inspect(path: Path, run: bool = True) -> Inspection:
         except BundleError as error:
             cure = "; copy it again, or pack it again" if path.exists() else ""
             return Inspection(path, (Finding("archive", "wrong", f"{error}{cure}"),))
-        found = [Finding("archive", "sound", f"{len(sizes):,} files, {shown(sum(sizes.values()))} unpacked")]
+        files = "1 file" if len(sizes) == 1 else f"{len(sizes):,} files"
+        found = [Finding("archive", "sound", f"{files}, {shown(sum(sizes.values()))} unpacked")]
         found += [*_layout(folder, sizes), *_bundle(folder), *_sizes(sizes)]
         if all(finding.state != "wrong" for finding in found):
             made, wheels = _wheels(folder)
@@ -100,7 +109,12 @@ def inspect(path: Path, run: bool = True) -> Inspection:
 def _layout(folder: Path, sizes: Mapping[str, int]) -> Iterable[Finding]:
     missing = [name for name in LAYOUT if name not in sizes]
     tops = {name.split("/")[0] for name in sizes}
-    if missing and len(tops) == 1 and (top := tops.pop()) and f"{top}/{MANIFEST}" in sizes:
+    top = tops.pop() if len(tops) == 1 else ""
+    inside = {name.removeprefix(f"{top}/") for name in sizes}
+    if inside.issuperset((*FILES, MANIFEST)) and not any(name.startswith("code/") for name in inside):
+        wrong = "a bundle, without the code that answers with it: plaudit pack makes the archive of the bundle's folder"
+        return [Finding("layout", "wrong", wrong)]
+    if missing and f"{top}/{MANIFEST}" in sizes:
         wrong = f"everything lies in the folder {top}: SageMaker looks at the root; tar -C {top} -czf model.tar.gz ."
         return [Finding("layout", "wrong", wrong)]
     if missing:
@@ -217,8 +231,8 @@ def _answer(folder: Path, made: Made | None) -> Finding:
         return Finding("answer", "note", "its code was not run: it counts on what its image has installed")
     python = _python(made)
     if python is None:
-        todo = f"python{made[0]} on {made[1]} on the PATH, and plaudit doctor asks it"
-        return Finding("answer", "note", f"its code was not run, for there is no such Python here: {todo}")
+        needs = f"that takes Linux on {made[1]}, with python{made[0]} on the PATH"
+        return Finding("answer", "note", f"its code was not run: {needs}")
     try:
         done = subprocess.run(
             [python, "-I", "-S", "-B", "-c", PROBE, str(folder)],
