@@ -12,7 +12,7 @@ import click
 
 from plaudit.bundle.bundle import Bundle
 from plaudit.cli import options as shared
-from plaudit.cli.aws import account_from, account_options, columns, machine_option, python_option
+from plaudit.cli.aws import account_from, account_options, columns, image_option, machine_option, python_option
 from plaudit.cli.home import chosen_bundle
 from plaudit.cli.terminal import give, give_json, say, track
 from plaudit.errors import UsageError
@@ -53,7 +53,7 @@ KINDS = {
 @click.option("--min-instances", "least", type=int, help="Fewest of them.  [default: 1, with --async 0]")
 @click.option("--max-instances", "most", type=int, help="Most of them.  [default: 2]")
 @click.option("--async", "asynchronous", is_flag=True, help="A queue before the endpoint; down to no instance.")
-@click.option("--image", metavar="NAME", help="The endpoint's image: a name of docs/archive.md, or one of your own.")
+@image_option("The endpoint's image")
 @click.option("--function-memory", type=int, help="MB of a function --to lambda.  [default: 1769, which are one core]")
 @machine_option("The function's processor.")
 @python_option("The function's Python.")

@@ -47,7 +47,7 @@ from plaudit.text.sources import read_reviews
     "--checkpoints", type=shared.folder, help="Folder of the checkpoint.  [default: beside --out; in a job its own]"
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1), help="Seed of all chance.")
-@click.option("--json", "as_json", is_flag=True, help="Print the bundle's card as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the bundle's card, or the plan, as JSON.")
 @shared.column_options
 @sagemaker_options
 @shared.recipe_options

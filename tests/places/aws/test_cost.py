@@ -38,7 +38,7 @@ def test_an_asynchronous_endpoint_goes_down_to_nothing() -> None:
 
 
 def test_an_instance_without_a_price_makes_the_sum_unknown_and_not_zero() -> None:
-    found = estimate(plan(instance="ml.inf9.huge"))
+    found = estimate(plan(instance="ml.inf9.48xlarge"))
     assert found.idle is None
     assert found.million is None
 

@@ -130,9 +130,9 @@ def test_physical_ids_and_attributes_are_cloudformations(account: Account, share
     assert outputs["Page"] == f"https://{ids['Api']}.execute-api.us-east-1.amazonaws.com/"
     if kind != "function":
         assert ids["Model"] == f"arn:aws:sagemaker:{HERE}:model/{outputs['Model']}"
-        assert ids["Endpoint"] == f"arn:aws:sagemaker:{HERE}:endpoint/{NAME.full}"
+        assert ids["Endpoint"] == f"arn:aws:sagemaker:{HERE}:endpoint/{PLANS[kind].endpoint}"
     if kind in ("instance", "async"):
-        target = f"endpoint/{NAME.full}/variant/all|sagemaker:variant:DesiredInstanceCount|sagemaker"
+        target = f"endpoint/{PLANS[kind].endpoint}/variant/all|sagemaker:variant:DesiredInstanceCount|sagemaker"
         assert ids["Scaling"] == target
         assert ids["ScaleByLoad"].startswith("arn:aws:autoscaling:")
     if kind == "async":
@@ -186,7 +186,7 @@ def test_an_update_moves_the_alias_and_the_endpoint_and_keeps_the_rest(
     assert [statement["Resource"] for statement in policy["Statement"]] == [after["Live"]]
     if kind != "function":
         sagemaker = account.client("sagemaker")
-        config = sagemaker.describe_endpoint(EndpointName=NAME.full)["EndpointConfigName"]
+        config = sagemaker.describe_endpoint(EndpointName=PLANS[kind].endpoint)["EndpointConfigName"]
         assert after["EndpointConfig"].endswith(f"/{config}")
         assert there(account)["configs"] == [config]
         assert there(account)["models"] == [stack.outputs()["Model"]]
@@ -247,7 +247,7 @@ def test_an_update_that_fails_goes_back_to_what_was(account: Account, shared: Ba
     assert there(account) == listed
     assert stack.outputs() == outputs
     assert alias(account) == "1"
-    config = account.client("sagemaker").describe_endpoint(EndpointName=NAME.full)["EndpointConfigName"]
+    config = account.client("sagemaker").describe_endpoint(EndpointName=plan.endpoint)["EndpointConfigName"]
     assert before["EndpointConfig"].endswith(f"/{config}")
     assert stack.apply(template(plan, shared, 2), NAME.tags), "the same command does it the second time"
 

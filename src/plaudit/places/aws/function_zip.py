@@ -24,7 +24,6 @@ from plaudit.places.aws.packing import digest, write_zip
 from plaudit.places.aws.parts import SCORING, WEB, Contents, Target, package, unpacked
 from plaudit.progress import Track, quiet
 
-MOST_UNZIPPED = FUNCTION_UNZIPPED.most
 HANDLER = "plaudit.places.aws.function.handler"
 ROOMS = ("bundle", "places", "text", "web")
 PLACES = tuple(
