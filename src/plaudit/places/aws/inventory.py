@@ -201,14 +201,14 @@ def _remove_each(account: Account, name: Name, say: Callable[[str], None]) -> No
 
 def everywhere(account: Account, track: Track = quiet) -> list[Inventory]:
     """The inventory of each region that has SageMaker; a region that is switched off counts as empty."""
-    found, home = [], account.id
+    found = []
+    with told("checking the credentials at home"):
+        account.client("sts").get_caller_identity()
     for region in track(account.regions, "looking in each region", len(account.regions)):
         try:
             inventory = take(account.beside(region))
         except UsageError:
-            # The credentials are good at home: this region is switched off for the account.
-            assert home
-            continue
+            continue  # the same credentials are good at home: this region is switched off for the account
         except PlaceError as error:
             inventory = Inventory((), (f"{region}: {error}",))
         if inventory.resources or inventory.unseen:
