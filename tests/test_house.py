@@ -38,3 +38,9 @@ def test_modules_stay_small(path: Path) -> None:
 
 def test_no_shelf_for_odds_and_ends() -> None:
     assert not {path.stem for path in MODULES} & {"utils", "util", "common", "helpers", "manager", "misc"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_credentials_are_botos_own_business(path: Path) -> None:
+    text = path.read_text("utf-8").lower()
+    assert not re.search(r"get_credentials|get_frozen_credentials|aws_secret|aws_access|aws_session|secret_key", text)
