@@ -336,7 +336,7 @@ def test_the_page_is_told_about_its_model(classifier: Classifier) -> None:
     with TestClient(public_app(classifier.verdict, about)) as client:
         found = client.get("/api/model").json()
     version = found.pop("version")
-    assert found == {**about, "max_bytes": 1_000_000}
+    assert found == {**about, "max_bytes": 1_048_576}
     assert version.count(".") == 2
 
 

@@ -46,6 +46,8 @@ from tests.places.aws.shapes import assert_valid
 environment, mapping, params = (
     import_module(f"sagemaker_training.{name}") for name in ("environment", "mapping", "params")
 )
+# The toolkit sets it at its import, and every `plaudit train` that a later test starts would take itself for a job.
+os.environ.pop("SAGEMAKER_BASE_DIR", None)
 ROLE = "arn:aws:iam::123456789012:role/plaudit-base-TrainingRole"
 IMAGE = images.uri(images.choose("train", today=date(2026, 11, 1)), "us-east-1")
 DIGEST = "0123456789ab"

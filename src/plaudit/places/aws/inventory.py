@@ -147,10 +147,8 @@ def remove(account: Account, name: Name, say: Callable[[str], None] = lambda lin
     _remove_each(account, name, say)
     if stuck:
         Stack(account, name, say, pause).delete()
-    left = take(account, name.own)
-    for _ in range(LOOKS if number else 0):
-        if not left.resources:
-            break
+    left, patience = take(account, name.own), time.monotonic() + LOOKS * pause
+    while number and left.resources and time.monotonic() < patience:
         time.sleep(pause)
         left = take(account, name.own)
     if left.resources or left.unseen:
