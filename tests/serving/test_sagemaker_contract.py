@@ -115,25 +115,9 @@ def address(original: Classifier) -> Iterator[str]:
         yield found
 
 
-@pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """AWS's settings: dummy credentials, and nothing of the machine's own."""
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "dummy",
-        "AWS_SECRET_ACCESS_KEY": "dummy",
-        "AWS_CONFIG_FILE": str(tmp_path / "config"),
-        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials"),
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "NO_PROXY": "127.0.0.1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"):
-        monkeypatch.delenv(name, raising=False)
-
-
 @pytest.fixture(params=["endpoint_url", "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"])
 def runtime(
-    request: pytest.FixtureRequest, environment: None, address: str, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, credentials: None, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Any]:
     """AWS's own client, sent to the endpoint in the two ways that it knows."""
     given = {}

@@ -375,3 +375,17 @@ def test_a_page_that_keeps_failing_is_told_with_its_own_words(page: tuple[str, l
     assert not isinstance(caught.value, Unreached)
     with pytest.raises(Unreached, match="cannot be reached from here"):
         check("http://127.0.0.1:9/", lambda line: None, 0)
+
+
+def test_a_stop_says_whether_aws_goes_on(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*given: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Storage, "upload", stop)
+        with pytest.raises(PlaceError, match=r"stopped before anything was made; .*plaudit down reviews") as caught:
+            desk.deploy(LAMBDA)
+    assert caught.value.exit_code == 130
+    with pytest.raises(PlaceError, match="stopped watching; what AWS has begun goes on: plaudit status reviews"):
+        desk.deploy(LAMBDA, asked=stop)
+    assert desk.deploy(LAMBDA).page, "the same command goes on from there"

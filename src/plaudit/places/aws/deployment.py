@@ -6,7 +6,8 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -93,16 +94,15 @@ class Deployment:
         )
         fresh = stack.describe() is None
         try:
-            shared = base.ensure(self.account, reaper=plan.ttl is not None, say=self.watch.say)
-            parts = self._send(plan, shared, pieces)
-            template = deployment_template(plan, parts)
-            changed = stack.apply(*self._watched(template, fresh))
-            if asked:
-                self._ask(stack, asked, fresh)
-        except Unreached as lost:
-            raise Unreached(f"{lost}; what AWS has begun goes on: plaudit status {self.name.own}") from None
-        except KeyboardInterrupt:
-            raise self._interrupted(stack) from None
+            with self._going_on(stack):
+                shared = base.ensure(self.account, reaper=plan.ttl is not None, say=self.watch.say)
+                parts = self._send(plan, shared, pieces)
+                template = deployment_template(plan, parts)
+                changed = stack.apply(*self._watched(template, fresh))
+                if asked:
+                    self._ask(stack, asked, fresh)
+        except (Unreached, Detached):
+            raise
         except PlaceError as failed:
             raise self._failed(failed, plan, fresh, time.monotonic() - started, log) from None
         keys = tuple(key for key in (parts.function, parts.archive) if key)
@@ -127,13 +127,10 @@ class Deployment:
         now, before = revisions[-1], revisions[-2]
         self.watch.say(f"going back to revision {before.number} of {before.when}: {before.about}")
         try:
-            changed = stack.apply(*self._watched(self._as_of(before, stack), False))
-            if asked:
-                self._ask(stack, asked, False)
-        except Unreached as lost:
-            raise Unreached(f"{lost}; what AWS has begun goes on: plaudit status {self.name.own}") from None
-        except KeyboardInterrupt:
-            raise self._interrupted(stack) from None
+            with self._going_on(stack):
+                changed = stack.apply(*self._watched(self._as_of(before, stack), False))
+                if asked:
+                    self._ask(stack, asked, False)
         except StackFailed as failed:
             raise PlaceError(f"{failed}\n{self._standing(failed)}") from None
         ledger.write([*revisions[:-2], replace(before, days=now.days)])
@@ -222,14 +219,21 @@ class Deployment:
             )
         return template, self.name.tags, rules
 
-    def _interrupted(self, stack: Stack) -> PlaceError:
-        """What is said of a stop: whether AWS goes on depends on whether the stack was begun."""
-        if stack.describe() is None:
-            return Detached(f"stopped before anything was made; what was sent: plaudit down {self.name.own}")
-        return Detached(
-            f"stopped watching; what AWS has begun goes on: plaudit status {self.name.own} shows it, plaudit down"
-            f" {self.name.own} takes it back"
-        )
+    @contextmanager
+    def _going_on(self, stack: Stack) -> Iterator[None]:
+        """Says of a lost connection and of Ctrl-C that what AWS has begun goes on, where it has begun anything."""
+        own = self.name.own
+        try:
+            yield
+        except Unreached as lost:
+            raise Unreached(f"{lost}; what AWS has begun goes on: plaudit status {own}") from None
+        except KeyboardInterrupt:
+            if stack.describe() is None:
+                raise Detached(f"stopped before anything was made; what was sent: plaudit down {own}") from None
+            raise Detached(
+                f"stopped watching; what AWS has begun goes on: plaudit status {own} shows it, plaudit down {own} takes"
+                " it back"
+            ) from None
 
     def _standing(self, failed: PlaceError) -> str:
         """How things are after an update that failed."""
