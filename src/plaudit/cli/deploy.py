@@ -78,11 +78,11 @@ def command(
 ) -> None:  # fmt: skip
     """Put a bundle on AWS: a page and a public API before a classifier, as one CloudFormation stack.
 
-    --to lambda puts the classifier into a function: nothing is billed while nobody uses it. --to sagemaker puts it
+    --to lambda puts the classifier into a function: no endpoint bills while nobody uses it. --to sagemaker puts it
     behind an endpoint: serverless, or with --instance in real time, or with --async a queue.
 
-    The same command with another bundle swaps the model without a failed request, and goes back by itself where it
-    fails. plaudit down NAME takes everything back.
+    The same command with another bundle swaps the model behind the same address, and goes back by itself where the
+    new one fails. plaudit down NAME takes everything back.
     """
     given = _given(click.get_current_context())
     if rollback and (extra := sorted(given - {"own", "rollback", "check", "as_json", "region", "profile"})):
@@ -156,7 +156,7 @@ def _plan(account: Account, own: str, options: dict[str, Any]) -> Plan:
     from plaudit.places.aws.plan import Plan, duration
 
     if options["to"] is None:
-        raise UsageError("say where: --to lambda (nothing billed while idle) or --to sagemaker (an endpoint)")
+        raise UsageError("say where: --to lambda (no endpoint that bills while idle) or --to sagemaker (an endpoint)")
     ttl = options.pop("ttl")
     options = {name: value for name, value in options.items() if value is not None}
     return Plan(

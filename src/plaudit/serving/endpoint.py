@@ -63,6 +63,22 @@ class Hosted:
             raise NotReady(f"no model is loaded: {self.failure or 'it is still on its way'}")
         return self.model
 
+    async def answer(self, request: HttpRequest) -> Response:
+        """The answer to one request, once those before it have theirs. Raises RequestError with its status."""
+        model = self.ready()
+        body = await read_body(request, self.max_bytes)
+        kind = choose_writer(request.headers.get("accept") or "*/*")
+        content_type = request.headers.get("content-type", "")
+        if self.waiting >= self.max_waiting:
+            raise Busy(f"{self.waiting} requests are waiting already: try again in a second")
+        self.waiting += 1
+        try:
+            async with self.lock:
+                answer = await run_in_threadpool(_answer, body, content_type, model, kind)
+        finally:
+            self.waiting -= 1
+        return Response(answer, headers={"content-type": f"{kind}; charset=utf-8" if kind == TEXT else kind})
+
     def raise_failure(self) -> None:
         """Raises what kept the model from loading."""
         if self.failure is not None:
@@ -96,25 +112,10 @@ def endpoint(
         hosted.ready()
         return Response(status_code=200)
 
-    async def invocations(request: HttpRequest) -> Response:
-        model = hosted.ready()
-        body = await read_body(request, hosted.max_bytes)
-        kind = choose_writer(request.headers.get("accept") or "*/*")
-        content_type = request.headers.get("content-type", "")
-        if hosted.waiting >= hosted.max_waiting:
-            raise Busy(f"{hosted.waiting} requests are waiting already: try again in a second")
-        hosted.waiting += 1
-        try:
-            async with hosted.lock:
-                answer = await run_in_threadpool(_answer, body, content_type, model, kind)
-        finally:
-            hosted.waiting -= 1
-        return Response(answer, headers={"content-type": f"{kind}; charset=utf-8" if kind == TEXT else kind})
-
     async def for_aws(request: HttpRequest) -> Response:
         """The same, with a refusal's sentence where AWS's clients look for it too."""
         try:
-            return await invocations(request)
+            return await hosted.answer(request)
         except RequestError as error:
             refused = sentence(error.status, str(error), error.retry_after, message=str(error))
             refused.headers["x-amzn-errortype"] = "ModelError"
@@ -123,7 +124,7 @@ def endpoint(
     app = Starlette(
         routes=[
             Route("/ping", ping, methods=["GET"]),
-            *(Route(path, invocations, methods=["POST"]) for path in paths),
+            *(Route(path, hosted.answer, methods=["POST"]) for path in paths),
             Route("/endpoints/{name}/invocations", for_aws, methods=["POST"]),
         ],
         lifespan=lifespan,

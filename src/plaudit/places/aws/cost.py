@@ -16,6 +16,7 @@ QUEUE_SECONDS = 0.5
 INSIDE_SECONDS = 0.02
 """Assumed seconds a review takes behind an endpoint, in the function before one, before a queue, and by itself."""
 REVIEWS_AN_INSTANCE_SECOND = 100
+"""Assumed of an instance that is there for the reviews alone."""
 
 
 @dataclass(frozen=True)

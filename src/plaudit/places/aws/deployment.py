@@ -20,7 +20,7 @@ from plaudit.places.aws.images import Image, repository, uri
 from plaudit.places.aws.limits import shown
 from plaudit.places.aws.names import Name
 from plaudit.places.aws.packing import digest
-from plaudit.places.aws.plan import Parts, Plan
+from plaudit.places.aws.plan import BAKE_MINUTES, Parts, Plan
 from plaudit.places.aws.prices import dollars, hourly
 from plaudit.places.aws.revisions import Ledger, Revision
 from plaudit.places.aws.stack import PAUSE, Event, Stack, StackFailed
@@ -29,7 +29,6 @@ from plaudit.places.aws.template import ENDING, deployment_template
 from plaudit.places.aws.watching import Detached
 from plaudit.progress import Track, quiet
 
-BAKE_MINUTES = 2
 CHECK_SECONDS = 180
 REVIEW = "A wonderful film"
 

@@ -21,6 +21,8 @@ SERVERLESS_CONCURRENCY = 200
 FUNCTION_MEMORY = (128, 10240)
 FRONT_MEMORY = 512
 MOST_INSTANCES = 50
+BAKE_MINUTES = 2
+"""How long an update is watched before what it replaced is let go."""
 LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365)
 SHORTEST_TTL, LONGEST_TTL = timedelta(minutes=15), timedelta(days=30)
 OBJECT_DAYS = (1, 7, 30)
