@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 NEEDS  := pyproject.toml constraints.txt
 
-.PHONY: up test check bench docs clean help
+.PHONY: up test check bench shipped docs clean help
 
 help:  ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -41,6 +41,12 @@ $(VENV)/.test: $(NEEDS) | $(VENV)/bin/python
 	@echo "setting up what the tests need: once, a few minutes"
 	@$(PIP) --editable '.[train,aws,ray,test]'
 	@touch $(VENV)/.up $@
+
+SHIPPED := src/plaudit/shipped
+shipped: $(VENV)/.up  ## the encoder and the bundle that come with Plaudit, made again: 2 hours; REVIEWS=the IMDb archive
+	@$(BIN)/plaudit pretrain "$(REVIEWS)" --out $(SHIPPED)/encoder
+	@$(BIN)/plaudit train "$(REVIEWS)" --out $(SHIPPED)/bundle
+	@$(BIN)/plaudit evaluate "$(REVIEWS)" --bundle $(SHIPPED)/bundle --save
 
 docs: $(VENV)/.test  ## what the docs take from the product: tables, commands
 	@$(BIN)/python -m docs.generate

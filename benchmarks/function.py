@@ -13,8 +13,8 @@ import zipfile
 from pathlib import Path
 
 from benchmarks.results import save
+from plaudit.learning.fitting import fit
 from plaudit.learning.recipes import Recipe
-from plaudit.learning.training import Training
 from plaudit.places.aws.function_zip import HANDLER, build
 from plaudit.places.aws.limits import FUNCTION_UNZIPPED
 from plaudit.places.aws.parts import Target
@@ -46,7 +46,7 @@ def run(archive: Path | None) -> None:
     recipe = Recipe.of("original", epochs=1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        bundle = Training(prepare(read_reviews("sample"), recipe.reading), recipe).run().save(folder / "bundle")
+        bundle = fit(prepare(read_reviews("sample"), recipe.reading), recipe).save(folder / "bundle")
         built = build(folder / "function.zip", bundle.path, target=Target.here())
         with zipfile.ZipFile(built.path) as packed:
             packed.extractall(folder / "task")

@@ -12,8 +12,8 @@ import torch
 
 from benchmarks.oracle import OriginalNetwork, train_one_epoch
 from benchmarks.results import save
+from plaudit.learning.fitting import fit
 from plaudit.learning.recipes import Recipe
-from plaudit.learning.training import Training
 from plaudit.text.encoding import pad
 from plaudit.text.prepared import prepare
 from plaudit.text.sources import read_reviews
@@ -43,7 +43,7 @@ def run(archive: Path) -> None:
         original.append((time.perf_counter() - started) * batches / BATCHES)
         recipe = replace(Recipe.of("original"), epochs=1)
         started = time.perf_counter()
-        bundle = Training(data, recipe, seed=turn).run()
+        bundle = fit(data, recipe, turn)
         ours.append(time.perf_counter() - started)
         print(f"round {turn + 1}: original {original[-1]:.1f} s an epoch, plaudit {ours[-1]:.1f} s", flush=True)
     ratios = [theirs / own for theirs, own in zip(original, ours, strict=True)]

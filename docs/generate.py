@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ import click
 
 from benchmarks.results import load
 from plaudit.cli.main import STEPS, road
+from plaudit.evaluation.behaviour_cases import built_in
+from plaudit.learning.phrases import key
+from plaudit.learning.recipes import RECIPES, settings_of_a_recipe
 from plaudit.places.aws.cost import estimate
 from plaudit.places.aws.images import IMAGES, PURPOSES
 from plaudit.places.aws.names import Name
@@ -21,6 +25,7 @@ from plaudit.places.aws.plan import Plan
 from plaudit.places.aws.prices import dollars
 
 ROOT = Path(__file__).parents[1]
+HELD_OUT = ROOT / "src" / "plaudit" / "learning" / "held_out.txt"
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
@@ -104,11 +109,6 @@ def images() -> str:
     return "\n".join(rows)
 
 
-def archive() -> str:
-    """docs/archive.md as it should be."""
-    return between("archive.md", "images", images())
-
-
 def costs() -> str:
     """The table of what each kind of deployment costs."""
     rows = ["| | a month of nobody | a million reviews |", "|---|---|---|"]
@@ -124,16 +124,89 @@ def costs() -> str:
     return "\n".join(rows)
 
 
-def between(page: str, mark: str, table: str) -> str:
-    """A page of docs with ``table`` between its two marks."""
-    text = (ROOT / "docs" / page).read_text("utf-8")
+def between(text: str, mark: str, table: str) -> str:
+    """``text`` with ``table`` between its two marks."""
     begin, end = f"<!-- {mark}: begin -->", f"<!-- {mark}: end -->"
     return re.sub(f"{begin}.*?{end}", lambda found: f"{begin}\n{table}\n{end}", text, flags=re.DOTALL)
 
 
-def aws() -> str:
-    """docs/aws.md as it should be."""
-    return between("aws.md", "costs", costs())
+def recipes() -> str:
+    """The table of recipes: every setting, its value in each, what it means."""
+    names = list(RECIPES)
+    rows = [f"| setting | {' | '.join(f'`{name}`' for name in names)} | meaning |", "|---|" + "---|" * (len(names) + 1)]
+    for setting in settings_of_a_recipe():
+        values = [getattr(RECIPES[name], setting.name) for name in names]
+        rows.append(f"| `{setting.name}` | {' | '.join(map(str, values))} | {setting.metadata['help']} |")
+    return "\n".join(rows)
+
+
+def ladder() -> str:
+    """The table of what each recipe reaches on IMDb, from benchmarks/results."""
+    rows = [
+        "| recipe | test accuracy | seeds | calibration error | behaviour | archive to bundle | memory | one review | bundle |",
+        "|---|---|---|---|---|---|---|---|---|",
+        "| the original system | 0.8372 | 1 | | | 103 min | | 5.1 ms | |",
+    ]
+    for name, found in (load("ladder") or {"recipes": {}})["recipes"].items():
+        made = found["bundles"]
+        spread = f" ± {found['standard_deviation']:.4f}" if found["standard_deviation"] is not None else ""
+        middle = {key: statistics.median(one[key] for one in made) for key in made[0] if key in MEASURED}
+        rows.append(
+            f"| `{name}` | **{found['mean']:.4f}**{spread} | {', '.join(map(str, found['seeds']))}"
+            f" | {max(one['calibration_error'] for one in made):.4f} | {middle['behaviour']:.1%}"
+            f" | {_time(middle['seconds'])} | {middle['peak_megabytes'] / 1000:.1f} GB"
+            f" | {middle['milliseconds_a_review']:.2f} ms | {middle['bytes'] / 1e6:.1f} MB |"
+        )
+    return "\n".join(rows)
+
+
+def behaviour() -> str:
+    """The table of pass rates by capability, from benchmarks/results."""
+    found = (load("ladder") or {"recipes": {}})["recipes"]
+    names = list(found)
+    rows = [f"| capability | {' | '.join(f'`{name}`' for name in names)} |", "|---|" + "---|" * len(names)]
+    rates = {name: [one["behaviour_by_capability"] for one in found[name]["bundles"]] for name in names}
+    for capability in rates[names[0]][0] if names else ():
+        medians = (statistics.median(one[capability] for one in rates[name]) for name in names)
+        rows.append(f"| {capability} | {' | '.join(f'{rate:.0%}' for rate in medians)} |")
+    return "\n".join(rows)
+
+
+def small_data() -> str:
+    """The table of accuracies with few reviews, from benchmarks/results."""
+    found = load("small_data") or {"accuracy": {}}
+    sizes = list(next(iter(found["accuracy"].values()), {}))
+    rows = [f"| recipe | {' | '.join(f'{int(size):,} reviews' for size in sizes)} |", "|---|" + "---|" * len(sizes)]
+    for name, by_size in found["accuracy"].items():
+        cells = (f"{statistics.mean(by_size[size]):.4f} ± {statistics.stdev(by_size[size]):.4f}" for size in sizes)
+        rows.append(f"| `{name}` | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+MEASURED = ("behaviour", "seconds", "peak_megabytes", "milliseconds_a_review", "bytes")
+TABLES = {
+    "archive.md": {"images": images},
+    "aws.md": {"costs": costs},
+    "learning.md": {"recipes": recipes},
+    "accuracy.md": {"ladder": ladder, "behaviour": behaviour, "small data": small_data},
+}
+
+
+def page(name: str) -> str:
+    """A page of docs with its tables as they should be."""
+    text = (ROOT / "docs" / name).read_text("utf-8")
+    for mark, table in TABLES[name].items():
+        text = between(text, mark, table())
+    return text
+
+
+def held_out() -> str:
+    """learning/held_out.txt: what training phrases must not be, since the behavioural suite has it."""
+    return "\n".join(sorted({key(text) for case in built_in().cases for text in case.texts})) + "\n"
 
 
 def commands() -> str:
@@ -157,8 +230,9 @@ def commands() -> str:
 def main() -> int:
     (ROOT / "README.md").write_text(readme(), "utf-8")
     (ROOT / "docs" / "commands.md").write_text(commands(), "utf-8")
-    (ROOT / "docs" / "aws.md").write_text(aws(), "utf-8")
-    (ROOT / "docs" / "archive.md").write_text(archive(), "utf-8")
+    HELD_OUT.write_text(held_out(), "utf-8")
+    for name in TABLES:
+        (ROOT / "docs" / name).write_text(page(name), "utf-8")
     return 0
 
 

@@ -9,14 +9,17 @@ import pytest
 from benchmarks.archive import find
 from plaudit.bundle.bundle import Bundle
 from plaudit.bundle.classifier import Classifier
+from plaudit.learning.fitting import fit
+from plaudit.learning.preparing import prepare_for
 from plaudit.learning.recipes import Recipe
-from plaudit.learning.training import Training
 from plaudit.text.prepared import Prepared, prepare
 from plaudit.text.reviews import Reviews
 from plaudit.text.sources import read_reviews
 from tests.aws import account, credentials, moto_address
 
 __all__ = ["account", "credentials", "moto_address"]
+
+BRIEF = Recipe.of("lstm", epochs=1, phrases=1000, batch_size=32, learning_rate=0.01, least_batches=0, least_steps=0)
 
 
 @pytest.fixture(scope="session")
@@ -33,17 +36,16 @@ def prepared(sample: Reviews) -> Prepared:
 
 @pytest.fixture(scope="session")
 def bundle(sample: Reviews, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """A bundle of the recipe `small`, trained on the sample for a few epochs: good enough to judge plain words."""
-    recipe = Recipe.of("small", epochs=5)
-    made = Training(prepare(sample, recipe.reading), recipe).run()
-    return made.save(tmp_path_factory.mktemp("bundles") / "small")
+    """A bundle of the recipe `lstm`, trained on the sample for a moment: good enough to judge plain words."""
+    made = fit(prepare_for(BRIEF, sample), BRIEF)
+    return made.save(tmp_path_factory.mktemp("bundles") / "lstm")
 
 
 @pytest.fixture(scope="session")
 def original_bundle(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A bundle of the recipe `original`, which takes encoded rows too."""
     recipe = Recipe.of("original", epochs=4, batch_size=16, hidden_dim=32)
-    return Training(prepared, recipe).run().save(tmp_path_factory.mktemp("bundles") / "original")
+    return fit(prepared, recipe).save(tmp_path_factory.mktemp("bundles") / "original")
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ import pytest
 
 from docs import generate
 from plaudit.cli.main import STEPS
-from tests.cli.test_up import up
+from tests.cli.test_up import BRIEF, up
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -39,7 +39,7 @@ def run(language: str, text: str, folder: Path) -> None:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """The addresses of a page and an endpoint that `plaudit up` serves."""
-    with up(tmp_path_factory.mktemp("served"), "--port", "0", "--epochs", "6") as (address, said):
+    with up(tmp_path_factory.mktemp("served"), "--port", "0", *BRIEF) as (address, said):
         found = re.search(r"^endpoint +(http://\S+)/invocations", said, re.MULTILINE)
         assert found is not None
         yield address, found[1]

@@ -16,6 +16,7 @@ import onnx
 import pytest
 from onnx.external_data_helper import set_external_data
 from safetensors import safe_open
+from safetensors.numpy import save as to_safetensors
 
 from plaudit.bundle.bundle import Bundle
 from plaudit.bundle.classifier import Classifier, load
@@ -59,7 +60,7 @@ def test_folder_holds_exactly_five_files(folder: Path) -> None:
 
 def test_manifest_lists_size_and_sha256_of_every_other_file(folder: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-    assert manifest["format"] == 1
+    assert manifest["format"] == 2
     assert manifest["files"] == {
         name: {
             "size": (folder / name).stat().st_size,
@@ -159,8 +160,8 @@ def test_no_folder_says_how_to_make_one(tmp_path: Path) -> None:
         '{"format": "one", "plaudit": "1", "files": {}}',
         '{"format": null, "plaudit": "1", "files": {}}',
         '{"format": NaN, "plaudit": "1", "files": {}}',
-        '{"format": 1, "plaudit": "1"}',
-        '{"format": 1, "plaudit": "1", "files": []}',
+        '{"format": 2, "plaudit": "1"}',
+        '{"format": 2, "plaudit": "1", "files": []}',
         '{"format": Infinity, "plaudit": "1", "files": {}}',
         "[" * 100_000,
     ],
@@ -187,10 +188,30 @@ def test_a_manifest_that_leaves_a_file_out_is_refused(folder: Path, name: str) -
 
 
 def test_a_newer_format_says_which_version_made_it_and_what_to_do(folder: Path) -> None:
-    edit_manifest(folder, format=2, plaudit="9.8.7")
+    edit_manifest(folder, format=3, plaudit="9.8.7")
     message = refusal(folder)
-    assert "Plaudit 9.8.7 in format 2" in message
+    assert "Plaudit 9.8.7 in format 3" in message
     assert "pip install --upgrade plaudit" in message
+
+
+def test_an_older_format_says_which_version_made_it_and_what_to_do(folder: Path) -> None:
+    edit_manifest(folder, format=1, plaudit="0.1.0")
+    message = refusal(folder)
+    assert "Plaudit 0.1.0 in format 1" in message
+    assert message.endswith("train it again")
+
+
+def test_every_file_is_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    opened = Path.read_bytes
+
+    def reading(path: Path) -> bytes:
+        read.append(path.name)
+        return opened(path)
+
+    monkeypatch.setattr(Path, "read_bytes", reading)
+    load(folder)
+    assert sorted(read) == sorted(FILES)
 
 
 @pytest.mark.parametrize(
@@ -287,9 +308,28 @@ def test_a_stop_between_the_two_renames_leaves_one_of_the_two(
     assert Bundle.load(folder).card == original_bundle.card
 
 
-def test_weights_and_network_hold_the_same_numbers(folder: Path) -> None:
-    model = onnx.load(folder / "network.onnx")
-    embedding = next(part for part in model.graph.initializer if part.name == "embedding")
+def initializer(model: onnx.ModelProto, name: str) -> onnx.TensorProto:
+    """A constant of the network."""
+    found: onnx.TensorProto = next(part for part in model.graph.initializer if part.name == name)
+    return found
+
+
+def pointing(original: Bundle, location: str, name: str = "dense") -> onnx.ModelProto:
+    """The network with the constant ``name`` in another file."""
+    model = onnx.load_from_string(original.network)
+    found = initializer(model, name)
+    content = found.raw_data or bytes(4)
+    set_external_data(found, location=location, offset=0, length=len(content))
+    found.ClearField("raw_data")
+    return model
+
+
+def test_weights_hold_the_network_and_the_network_points_to_their_embedding(folder: Path) -> None:
+    model = onnx.load(folder / "network.onnx", load_external_data=False)
+    content = (folder / "weights.safetensors").read_bytes()
+    pointer = {entry.key: entry.value for entry in initializer(model, "embedding.weight").external_data}
+    assert pointer["location"] == "weights.safetensors"
+    start, length = int(pointer["offset"]), int(pointer["length"])
     with safe_open(folder / "weights.safetensors", "numpy") as weights:
         assert set(weights.keys()) == {
             "embedding.weight",
@@ -300,38 +340,102 @@ def test_weights_and_network_hold_the_same_numbers(folder: Path) -> None:
             "dense.weight",
             "dense.bias",
         }
-        np.testing.assert_array_equal(weights.get_tensor("embedding.weight"), onnx.numpy_helper.to_array(embedding))
+        assert content[start : start + length] == weights.get_tensor("embedding.weight").tobytes()
+        dense = onnx.numpy_helper.to_array(initializer(model, "dense"))
+        np.testing.assert_array_equal(dense, weights.get_tensor("dense.weight").T)
+        gates = onnx.numpy_helper.to_array(initializer(model, "W_forward_0"))[0]
+        inputs, forget, cell, output = np.split(weights.get_tensor("lstm.weight_ih_l0"), 4)
+        np.testing.assert_array_equal(gates, np.concatenate([inputs, output, forget, cell]))
+
+
+def test_the_embedding_lies_on_disk_once(original_bundle: Bundle) -> None:
+    table = original_bundle.vocabulary.size * original_bundle.card.recipe["embedding_dim"] * 4
+    assert len(original_bundle.network) < table < len(original_bundle.weights)
 
 
 def test_network_takes_any_number_of_reviews_and_words(folder: Path) -> None:
-    (ids,) = onnx.load(folder / "network.onnx").graph.input
-    assert [axis.dim_param for axis in ids.type.tensor_type.shape.dim] == ["reviews", "words"]
+    graph = onnx.load(folder / "network.onnx", load_external_data=False).graph
+    for (entry,), axes in ((graph.input, ["reviews", "words"]), (graph.output, ["reviews", "words", "units"])):
+        assert [axis.dim_param for axis in entry.type.tensor_type.shape.dim] == axes
 
 
-def test_a_network_that_points_to_another_file_is_refused(original_bundle: Bundle, tmp_path: Path) -> None:
-    model = onnx.load_from_string(original_bundle.network)
-    embedding = next(part for part in model.graph.initializer if part.name == "embedding")
-    (tmp_path / "secret.bin").write_bytes(embedding.raw_data)
-    set_external_data(embedding, location="../secret.bin", length=len(embedding.raw_data))
-    embedding.ClearField("raw_data")
-    folder = with_network(original_bundle, model, tmp_path / "bundle")
+@pytest.mark.parametrize("name", ["dense", "embedding.weight"])
+@pytest.mark.parametrize("location", ["../secret.bin", "secret.bin", "/etc/passwd", "weights.safetensors2", ""])
+def test_a_network_that_points_to_another_file_is_refused(
+    original_bundle: Bundle, tmp_path: Path, location: str, name: str
+) -> None:
+    (tmp_path / "secret.bin").write_bytes(bytes(1_000_000))
+    folder = with_network(original_bundle, pointing(original_bundle, location, name), tmp_path / "bundle")
     assert f"{folder / 'network.onnx'} points to other files" in refusal(folder, load)
+
+
+def field(number: int, content: bytes) -> bytes:
+    """A field of a protobuf message: its tag, its length, its content."""
+    length, parts = len(content), bytearray()
+    while length > 127:
+        parts.append(length & 127 | 128)
+        length >>= 7
+    return bytes([number << 3 | 2]) + bytes([*parts, length]) + content
+
+
+def test_a_network_that_hides_where_it_points_to_is_refused(original_bundle: Bundle, tmp_path: Path) -> None:
+    """Of a field that stands there twice protobuf takes the last."""
+    model = onnx.load_from_string(original_bundle.network)
+    dense = initializer(model, "dense")
+    size, tensor = len(dense.raw_data), onnx.TensorProto(name="dense", data_type=dense.data_type, dims=dense.dims)
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    model.graph.initializer.remove(dense)
+    location = field(1, b"location") + field(2, b"weights.safetensors") + field(2, b"secret.bin")
+    length = field(1, b"length") + field(2, str(size).encode())
+    hidden = tensor.SerializeToString() + field(13, location) + field(13, length)
+    network = model.SerializeToString() + field(7, field(5, hidden))
+    pointer = initializer(onnx.load_from_string(network), "dense").external_data[0]
+    assert (pointer.key, pointer.value) == ("location", "secret.bin")
+    replace(original_bundle, network=network).save(tmp_path / "bundle")
+    assert "network.onnx points to other files" in refusal(tmp_path / "bundle", load)
 
 
 def test_a_network_that_points_to_a_file_without_a_name_is_refused(original_bundle: Bundle, tmp_path: Path) -> None:
     model = onnx.load_from_string(original_bundle.network)
-    embedding = next(part for part in model.graph.initializer if part.name == "embedding")
-    embedding.data_location = onnx.TensorProto.EXTERNAL
-    embedding.ClearField("raw_data")
+    dense = initializer(model, "dense")
+    dense.data_location = onnx.TensorProto.EXTERNAL
+    dense.ClearField("raw_data")
     folder = with_network(original_bundle, model, tmp_path / "bundle")
     assert str(folder / "network.onnx") in refusal(folder, load)
 
 
-def test_a_network_with_another_input_is_refused(original_bundle: Bundle, tmp_path: Path) -> None:
-    model = onnx.load_from_string(original_bundle.network)
-    model.graph.input[0].name = model.graph.node[0].input[1] = "words"
+def test_a_network_that_points_to_what_the_weights_do_not_hold_is_refused(
+    original_bundle: Bundle, tmp_path: Path
+) -> None:
+    model = pointing(original_bundle, "weights.safetensors")
     folder = with_network(original_bundle, model, tmp_path / "bundle")
-    assert f"{folder / 'network.onnx'} does not turn ids into scores" in refusal(folder, load)
+    assert str(folder / "network.onnx") in refusal(folder, load)
+
+
+@pytest.mark.parametrize("side", ["input", "output"])
+def test_a_network_with_another_input_or_output_is_refused(original_bundle: Bundle, tmp_path: Path, side: str) -> None:
+    model = onnx.load_from_string(original_bundle.network)
+    old = {"input": "ids", "output": "evidence"}[side]
+    getattr(model.graph, side)[0].name = "other"
+    for node in model.graph.node:
+        for names in (node.input, node.output):
+            names[:] = ["other" if name == old else name for name in names]
+    folder = with_network(original_bundle, model, tmp_path / "bundle")
+    assert f"{folder / 'network.onnx'} does not turn ids into evidence" in refusal(folder, load)
+
+
+def test_a_network_for_another_number_of_labels_is_refused(original_bundle: Bundle, tmp_path: Path) -> None:
+    card = replace(original_bundle.card, labels=("a", "b", "c"), priors=(0.2, 0.3, 0.5))
+    replace(original_bundle, card=card).save(tmp_path / "bundle")
+    assert f"{tmp_path / 'bundle' / 'network.onnx'} gives no evidence for a word" in refusal(tmp_path / "bundle", load)
+
+
+def test_a_network_of_numbers_that_are_none_is_refused(original_bundle: Bundle, tmp_path: Path) -> None:
+    model = onnx.load_from_string(original_bundle.network)
+    dense = initializer(model, "dense")
+    dense.raw_data = np.full(len(dense.raw_data) // 4, np.nan, dtype=np.float32).tobytes()
+    folder = with_network(original_bundle, model, tmp_path / "bundle")
+    assert "network.onnx gives no evidence for a word" in refusal(folder, load)
 
 
 @pytest.mark.parametrize("network", [b"", b"not a network", bytes(1000)])
@@ -340,6 +444,49 @@ def test_a_network_that_is_none_is_refused(original_bundle: Bundle, tmp_path: Pa
     assert f"{tmp_path / 'bundle' / 'network.onnx'} is not a network" in refusal(tmp_path / "bundle", load)
 
 
+def header(text: str) -> bytes:
+    """A safetensors file with this header and no tensor."""
+    return len(text).to_bytes(8, "little") + text.encode()
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        b"",
+        b"not weights",
+        bytes(1000),
+        b"\xff" * 100,
+        header("[]"),
+        header("{"),
+        header("[" * 100_000),
+        header('{"embedding.weight": 5}'),
+        header('{"embedding.weight": {"dtype": "F32", "shape": [2, 2]}}'),
+        header('{"embedding.weight": {"dtype": "F99", "shape": [0], "data_offsets": [0, 0]}}'),
+        header('{"embedding.weight": {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}}'),
+        header('{"embedding.weight": {"dtype": "F32", "shape": "xy", "data_offsets": [0, 0]}}'),
+        header('{"embedding.weight": {"dtype": "F32", "shape": [0], "data_offsets": ["a", "b"]}}'),
+    ],
+    ids=lambda weights: repr(weights[8:60]),
+)
+def test_weights_that_are_none_are_refused(original_bundle: Bundle, tmp_path: Path, weights: bytes) -> None:
+    replace(original_bundle, weights=weights).save(tmp_path / "bundle")
+    assert f"{tmp_path / 'bundle' / 'weights.safetensors'} does not hold weights" in refusal(tmp_path / "bundle", load)
+
+
+@pytest.mark.parametrize("weights", [header("{}"), header('{"__metadata__": {}}')])
+def test_weights_without_the_embedding_are_refused(original_bundle: Bundle, tmp_path: Path, weights: bytes) -> None:
+    replace(original_bundle, weights=weights).save(tmp_path / "bundle")
+    assert str(tmp_path / "bundle") in refusal(tmp_path / "bundle", load)
+
+
+def test_an_embedding_of_another_shape_is_refused(original_bundle: Bundle, tmp_path: Path) -> None:
+    table = np.zeros((original_bundle.vocabulary.size, 3), dtype=np.float32)
+    replace(original_bundle, weights=to_safetensors({"embedding.weight": table})).save(tmp_path / "bundle")
+    assert str(tmp_path / "bundle" / "network.onnx") in refusal(tmp_path / "bundle", load)
+
+
 def test_a_bundle_in_memory_is_refused_by_its_files_name(original_bundle: Bundle) -> None:
     with pytest.raises(BundleError, match=r"^network\.onnx is not a network"):
         Classifier(replace(original_bundle, network=b"", path=None))
+    with pytest.raises(BundleError, match=r"^weights\.safetensors does not hold weights"):
+        Classifier(replace(original_bundle, weights=b"", path=None))

@@ -30,8 +30,11 @@ def plaudit(*arguments: str | Path, cwd: Path, stdin: str | bytes | None = None)
 def here(bundle: Bundle, tmp_path: Path) -> Path:
     """A folder in which `plaudit up` seems to have made a bundle."""
     assert bundle.path is not None
-    shutil.copytree(bundle.path, tmp_path / ".plaudit" / "sample-small" / "bundle")
+    shutil.copytree(bundle.path, tmp_path / ".plaudit" / "sample-lstm" / "bundle")
     return tmp_path
+
+
+QUICK = ("--recipe", "original", "--epochs", "4", "--hidden_dim", "16")
 
 
 def write_reviews(path: Path, rows: int = 60) -> Path:
@@ -116,6 +119,9 @@ def test_bytes_that_are_not_utf8_are_named_with_their_line(here: Path) -> None:
         (["evaluate", "sample", "--endpoint", "ftp://x"], "is not an address"),
         (["serve", "nowhere"], "there is no bundle"),
         (["up", "sample", "--recipe", "none"], "'none' is not one of"),
+        (["train", "sample", "--start", "nowhere"], "--start nowhere: no encoder there"),
+        (["train", "sample", "--direction", "sideways"], "'sideways' is not one of"),
+        (["pretrain", "nowhere.csv"], "there is no such file"),
     ],
 )
 def test_a_mistake_gets_one_sentence_and_exit_2(arguments: list[str], sentence: str, here: Path) -> None:
@@ -142,10 +148,12 @@ def test_an_endpoint_that_is_away_is_our_failure_with_the_next_command(here: Pat
 def test_prepare_train_evaluate_on_a_table_of_ones_own(tmp_path: Path) -> None:
     table = write_reviews(tmp_path / "mine.csv")
     columns = ["--text-column", "words", "--label-column", "stars"]
-    prepared = plaudit("prepare", table, "--out", "ready", "--json", "--export", "csv", *columns, cwd=tmp_path)
+    prepared = plaudit(
+        "prepare", table, "--out", "ready", "--recipe", "original", "--json", "--export", "csv", *columns, cwd=tmp_path
+    )
     assert json.loads(prepared.stdout)["labels"] == ["five", "one"]
     assert len((tmp_path / "ready" / "train.csv").read_text().splitlines()) == 48
-    trained = plaudit("train", "ready", "--out", "made", "--epochs", "4", "--hidden_dim", "16", "--json", cwd=tmp_path)
+    trained = plaudit("train", "ready", "--out", "made", *QUICK, "--json", cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
     assert json.loads(trained.stdout)["recipe"]["hidden_dim"] == 16
     evaluated = plaudit(
@@ -216,13 +224,21 @@ def test_bad_reviews_are_named_before_anything_is_written(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == [table]
 
 
-def test_a_third_label_is_named_with_its_line(tmp_path: Path) -> None:
+def test_a_third_label_is_learnt_but_not_by_the_original(tmp_path: Path) -> None:
     table = write_reviews(tmp_path / "mine.csv")
     with table.open("a") as file:
-        file.write("three,So so\n")
-    done = plaudit("train", table, "--text-column", "words", "--label-column", "stars", cwd=tmp_path)
+        file.writelines(f"three,A usual plain thing number {number}\n" for number in range(30))
+    columns = ["--text-column", "words", "--label-column", "stars"]
+    done = plaudit("train", table, "--recipe", "original", *columns, cwd=tmp_path)
     assert done.returncode == 2
-    assert "mine.csv:62: a third label, 'three'" in done.stderr
+    assert "the recipe original is for two labels, and there are 3" in done.stderr
+    assert "--recipe lstm or linear" in done.stderr
+    done = plaudit("train", table, "--recipe", "linear", "--out", "made", *columns, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = plaudit("predict", "--bundle", "made", "A usual plain thing", "A cold dull mess", cwd=tmp_path).stdout
+    assert [line.split("\t")[0] for line in said.splitlines()] == ["three", "one"]
+    metrics = json.loads(plaudit("evaluate", table, "--bundle", "made", "--json", *columns, cwd=tmp_path).stdout)
+    assert metrics["accuracy"] > 0.9
 
 
 def test_doctor_tells_what_is_there(here: Path) -> None:
@@ -233,7 +249,7 @@ def test_doctor_tells_what_is_there(here: Path) -> None:
 
 
 def test_doctor_finds_a_changed_byte(here: Path) -> None:
-    damaged = here / ".plaudit" / "sample-small" / "bundle" / "vocabulary.txt"
+    damaged = here / ".plaudit" / "sample-lstm" / "bundle" / "vocabulary.txt"
     damaged.write_bytes(damaged.read_bytes() + b"x")
     done = plaudit("doctor", cwd=here)
     assert done.returncode == 2

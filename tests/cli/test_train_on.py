@@ -77,7 +77,7 @@ def aws(account: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
 
 @pytest.fixture
 def trained(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs leave the small bundle: moto's complete at once and leave nothing."""
+    """Jobs leave the fixture's bundle: moto's complete at once and leave nothing."""
     create = Job.create
 
     def create_and_leave(job: Job, request: dict[str, Any], new_role: bool = False) -> None:
@@ -113,7 +113,7 @@ def test_the_plan_is_the_request_and_the_most_it_costs_and_calls_nothing(offline
     assert_valid("sagemaker", "CreateTrainingJob", found["request"])
     assert found["at_most"]["dollars"] == pytest.approx(1.5 * 2 * 1.408)
     flags = found["request"]["HyperParameters"]
-    assert (flags["epochs"], flags["seed"], flags["recipe"]) == ("3", "7", '"small"')
+    assert (flags["epochs"], flags["seed"], flags["recipe"]) == ("3", "7", '"lstm"')
     assert "cu1" in found["request"]["AlgorithmSpecification"]["TrainingImage"]
 
 
@@ -121,7 +121,7 @@ def test_the_plan_is_for_people_unless_json_is_asked_for(offline: None) -> None:
     gpus = ("--spot", "--count", "2", "--instance", "ml.g5.xlarge", "--max-hours", "1.5")
     result = run("sample", "--on", "sagemaker", "--plan", *gpus)
     assert result.exit_code == 0, result.output
-    assert "flags     recipe small, seed 0\nmachines  2 x ml.g5.xlarge, 20 GB of disk each\n" in result.stdout
+    assert "flags     recipe lstm, seed 0\nmachines  2 x ml.g5.xlarge, 20 GB of disk each\n" in result.stdout
     cost = "cost      at most 5,400 s billed of 2 x ml.g5.xlarge, about $4.22; spot takes less\n"
     assert result.stdout.endswith(cost)
     assert "000000000000 stands for your account" in result.stderr
@@ -148,7 +148,7 @@ def test_a_region_that_is_not_there_is_refused(offline: None) -> None:
     [
         (("sample",), "take a job's name: its reviews and its recipe are what they were"),
         (("--epochs", "3"), "take a job's name"),
-        (("--recipe", "small"), "take a job's name"),
+        (("--recipe", "lstm"), "take a job's name"),
         (("--on", "sagemaker", "--spot"), "--spot is for a job that is to start"),
         (("--plan",), "--plan is for a job that is to start"),
     ],
@@ -167,7 +167,7 @@ def test_the_same_training_has_the_same_prefix_and_another_has_another(offline: 
 
     usual = prefix()
     assert usual == prefix("--max-hours", "9", "--spot", "--count", "2", "--instance", "ml.c5.xlarge")
-    assert usual == prefix("--recipe", "small")
+    assert usual == prefix("--recipe", "lstm")
     assert len({usual, prefix("--seed", "1"), prefix("--epochs", "3"), prefix("--recipe", "original")}) == 4
 
 

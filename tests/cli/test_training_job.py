@@ -32,7 +32,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from plaudit.cli.main import main
 main(["train", *sys.argv[1:]])
 """
-QUICK = {"recipe": "small", "epochs": 2, "hidden_dim": 16, "seed": 7}
+QUICK = {"recipe": "original", "epochs": 2, "hidden_dim": 16, "seed": 7}
 
 
 def write_reviews(path: Path, reviews: list[Review]) -> None:
@@ -113,8 +113,8 @@ def test_hyperparameters_go_in_and_a_bundle_comes_out(base: Path) -> None:
     assert {**bundle.card.recipe, "seed": bundle.card.training["seed"]}.items() >= {
         **QUICK,
         "batch_size": 32,
-    }.items() - {("recipe", "small")}
-    assert bundle.card.recipe["name"] == "small"
+    }.items() - {("recipe", "original")}
+    assert bundle.card.recipe["name"] == "original"
     assert bundle.card.labels == ("positive", "negative")
     assert Classifier(bundle).verdict("A wonderful film").label in bundle.card.labels
     assert re.search(r"epoch +2/2  loss", said)
@@ -195,7 +195,8 @@ def test_a_stopped_job_goes_on_from_its_checkpoint_and_ends_the_same(base: Path,
 
 
 def test_sigterm_ends_the_script_with_143(base: Path) -> None:
-    call = [sys.executable, str(base / "code" / "train.py"), "--epochs", "50", "--batch_size", "4"]
+    small = ["--recipe", "original", "--hidden_dim", "16", "--epochs", "50", "--batch_size", "4"]
+    call = [sys.executable, str(base / "code" / "train.py"), *small]
     given = environment(SAGEMAKER_BASE_DIR=base)
     running = subprocess.Popen(call, env=given, stderr=subprocess.PIPE, text=True)
     assert running.stderr is not None
@@ -227,7 +228,8 @@ def test_the_sdks_variables_say_where_everything_is(base: Path, sample: Reviews,
         "SM_MASTER_ADDR": "algo-1",
     }
     checkpoints = str(tmp_path / "kept")
-    done = script(base, "--epochs", "1", "--hidden-dim", "8", "--checkpoints", checkpoints, **given)
+    small = ("--recipe", "original", "--epochs", "1", "--hidden-dim", "8")
+    done = script(base, *small, "--checkpoints", checkpoints, **given)
     assert done.returncode == 0, done.stderr
     assert Bundle.load(elsewhere / "model").card.recipe["hidden_dim"] == 8
     failing = script(base, "--epochs", "1", "--hidden-dim", "none", **given)
@@ -273,7 +275,8 @@ def test_outside_of_a_job_the_reviews_have_to_be_named(base: Path) -> None:
 def test_checkpoints_go_where_the_flag_says(base: Path) -> None:
     (base / "checkpoints").mkdir()
     kept = base / "kept"
-    call = [sys.executable, str(base / "code" / "train.py"), "sample", "--epochs", "1", "--checkpoints", str(kept)]
+    small = ["--recipe", "original", "--epochs", "1", "--hidden-dim", "8"]
+    call = [sys.executable, str(base / "code" / "train.py"), "sample", *small, "--checkpoints", str(kept)]
     done = subprocess.run([*call, "--out", "made"], cwd=base, env=environment(), capture_output=True, check=False)
     assert done.returncode == 0
     assert kept.is_dir()
@@ -323,7 +326,7 @@ def test_a_channel_holds_one_source(base: Path, sample: Reviews) -> None:
     with pytest.raises(UsageError, match="is empty"):
         job.reviews()
     inner = channel / "prepared"
-    prepare(sample, Recipe.of("small").reading).save(inner)
+    prepare(sample, Recipe.of("original").reading).save(inner)
     assert job.reviews() == str(inner)
     for file in inner.iterdir():
         file.rename(channel / file.name)

@@ -15,7 +15,12 @@ from pathlib import Path
 
 import pytest
 
-QUICK = ("--epochs", "4", "--port", "0")
+BRIEF = (
+    *("--epochs", "1", "--phrases", "1000", "--batch-size", "32", "--learning-rate", "0.01"),
+    *("--least-batches", "0", "--least-steps", "0"),
+)
+QUICK = (*BRIEF, "--port", "0")
+SMALL = ("--recipe", "original", "--epochs", "2", "--hidden-dim", "16")
 
 
 @contextmanager
@@ -57,7 +62,7 @@ def test_the_whole_road_and_the_second_time_nothing_is_done_again(tmp_path: Path
         assert verdict["label"] == "positive"
         assert re.search(r"evaluate +accuracy 0\.\d+ on 100 held-out reviews", said)
         assert "skipped" not in said
-    report = (tmp_path / ".plaudit" / "sample-small" / "report.html").read_text()
+    report = (tmp_path / ".plaudit" / "sample-lstm" / "report.html").read_text()
     assert "<svg" in report
     with up(tmp_path, *QUICK) as (address, said):
         assert said.count("nothing changed, skipped") == 4
@@ -69,13 +74,13 @@ def test_what_changed_is_done_again_and_what_did_not_is_not(tmp_path: Path) -> N
         command = [sys.executable, "-m", "plaudit", "up", "--no-serve", *arguments]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stderr
 
-    said("--epochs", "2")
-    other_seed = said("--epochs", "2", "--seed", "1")
+    said(*SMALL)
+    other_seed = said(*SMALL, "--seed", "1")
     assert re.search(r"words +nothing changed", other_seed)
     assert re.search(r"epoch +2/2", other_seed)
-    (tmp_path / ".plaudit" / "sample-small" / "bundle" / "network.onnx").write_bytes(b"")
-    damaged = said("--epochs", "2", "--seed", "1")
+    (tmp_path / ".plaudit" / "sample-original" / "bundle" / "network.onnx").write_bytes(b"")
+    damaged = said(*SMALL, "--seed", "1")
     assert "network.onnx is not the file that was saved" in damaged
     assert re.search(r"epoch +2/2", damaged)
-    (tmp_path / ".plaudit" / "sample-small" / "prepared" / "train.npz").write_bytes(b"")
-    assert "damaged: once more" in said("--epochs", "2", "--seed", "1")
+    (tmp_path / ".plaudit" / "sample-original" / "prepared" / "train.npz").write_bytes(b"")
+    assert "damaged: once more" in said(*SMALL, "--seed", "1")

@@ -148,5 +148,84 @@ def test_metrics_are_plain_json() -> None:
     parsed = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert parsed["labels"] == ["negative", "positive"]
     assert parsed["confusion"] == [[1, 0], [0, 2]]
-    assert set(parsed) - set(found.summary()) == {"bins", "curve", "labels"}
+    assert set(parsed) - set(found.summary()) == {"bins", "by_label", "curve", "labels"}
     assert found.summary()["accuracy"] == 1.0
+
+
+STARS = ("one", "two", "three", "four", "five")
+
+
+def spread(seed: int, reviews: int = 400, labels: int = 5) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Random probabilities of several labels, of which the true one is mostly the highest."""
+    random = np.random.default_rng(seed)
+    truth = random.integers(0, labels, reviews)
+    logits = random.normal(size=(reviews, labels))
+    logits[np.arange(reviews), truth] += 1.5
+    shares = np.exp(logits)
+    return shares / shares.sum(axis=1, keepdims=True), truth
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_of_more_labels_it_agrees_with_scikit_learn(seed: int) -> None:
+    shares, truth = spread(seed)
+    found, judged = measure(shares, truth, STARS), shares.argmax(axis=1)
+    expected = {
+        "accuracy": theirs.accuracy_score(truth, judged),
+        "precision": theirs.precision_score(truth, judged, average="macro"),
+        "recall": theirs.recall_score(truth, judged, average="macro"),
+        "f1": theirs.f1_score(truth, judged, average="macro"),
+        "roc_auc": theirs.roc_auc_score(truth, shares, multi_class="ovr", average="macro"),
+        "log_loss": theirs.log_loss(truth, shares),
+        "brier": np.mean(np.sum((shares - np.eye(5)[truth]) ** 2, axis=1)),
+    }
+    for name, value in expected.items():
+        assert getattr(found, name) == pytest.approx(value, abs=1e-12), name
+    assert found.confusion == theirs.confusion_matrix(truth, judged).tolist()
+    own = theirs.precision_recall_fscore_support(truth, judged)
+    for index, label in enumerate(found.by_label):
+        assert label.label == STARS[index]
+        assert (label.precision, label.recall, label.f1) == pytest.approx([part[index] for part in own[:3]])
+        assert label.reviews == own[3][index]
+        assert label.roc_auc == pytest.approx(theirs.roc_auc_score(truth == index, shares[:, index]))
+
+
+def test_of_more_labels_the_bins_are_about_the_label_given() -> None:
+    shares = np.array([[0.5, 0.3, 0.2], [0.5, 0.3, 0.2], [0.1, 0.1, 0.8], [0.1, 0.1, 0.8]])
+    found = measure(shares, np.array([0, 1, 2, 2]), ("a", "b", "c"))
+    assert [(entry.reviews, entry.share_positive) for entry in found.bins] == [(2, 0.5), (2, 1.0)]
+    assert found.calibration_error == pytest.approx((2 * 0 + 2 * 0.2) / 4)
+
+
+def test_of_more_labels_the_curve_is_the_mean_of_theirs() -> None:
+    shares, truth = spread(1)
+    found = measure(shares, truth, STARS)
+    across, up = np.transpose(found.curve)
+    assert (found.curve[0], found.curve[-1]) == ((0.0, 0.0), (1.0, 1.0))
+    assert len(found.curve) <= 201
+    curves = [theirs.roc_curve(truth == index, shares[:, index], drop_intermediate=False)[:2] for index in range(5)]
+    assert up[1:] == pytest.approx(np.mean([np.interp(across[1:], *curve) for curve in curves], axis=0), abs=0.01)
+    assert theirs.auc(across, up) == pytest.approx(found.roc_auc, abs=2e-3)
+
+
+def test_means_are_over_the_labels_for_which_a_figure_exists() -> None:
+    shares = np.array([[0.7, 0.2, 0.1], [0.6, 0.3, 0.1], [0.2, 0.7, 0.1]])
+    found = measure(shares, np.array([0, 1, 1]), ("a", "b", "never"))
+    never = found.by_label[2]
+    assert (never.reviews, never.precision, never.recall, never.f1, never.roc_auc) == (0, None, None, None, None)
+    assert (found.precision, found.recall) == pytest.approx(((0.5 + 1) / 2, (1 + 0.5) / 2))
+    assert found.roc_auc == 1.0
+    only = measure(shares, np.array([1, 1, 1]), ("a", "b", "never"))
+    assert (only.roc_auc, only.curve) == (None, [])
+    json.dumps(only.to_json(), allow_nan=False)
+
+
+def test_two_labels_are_the_same_as_columns() -> None:
+    shares, truth = drawn(4)
+    assert measure(np.stack([1 - shares, shares], axis=1), truth, LABELS) == measure(shares, truth, LABELS)
+    assert measure(shares, truth, LABELS).by_label[1].f1 == measure(shares, truth, LABELS).f1
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 2), (3, 4)])
+def test_there_is_a_probability_a_label(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"for the 3 labels \['a', 'b', 'c'\]"):
+        measure(np.full(shape, 0.2), np.array([0, 1, 2]), ("a", "b", "c"))

@@ -14,8 +14,11 @@ import pytest
 
 from plaudit.bundle.card import Card
 from plaudit.evaluation import report
+from plaudit.evaluation.deletion import Deletion, Removal, deletion_curve
+from plaudit.evaluation.figures import deletion_table, table
 from plaudit.evaluation.metrics import Metrics, measure
-from plaudit.evaluation.report import Mistake, html_report, table
+from plaudit.evaluation.report import Mistake, html_report
+from tests.evaluation.test_deletion import counting, texts_of
 
 ATTACK = "<script>alert('x')</script> & \"more\""
 PICTURES = ("Confusion matrix", "ROC curve", "Reliability diagram", "Histogram", "Loss", "Validation accuracy")
@@ -46,7 +49,7 @@ def card_of(**fields: Any) -> dict[str, Any]:
         **fields,
     }
     labels, name = given.pop("labels", ("negative", "positive")), given.pop("name", "Films, small")
-    return Card(name, labels, "modern", 500, 0.5, 1.25, **given).to_json()
+    return Card(name, labels, "modern", 500, given.pop("priors", (0.5, 0.5)), 1.25, **given).to_json()
 
 
 class Page(HTMLParser):
@@ -298,7 +301,7 @@ def test_one_epoch_is_a_dot() -> None:
 def test_figures_that_cannot_be_computed_are_dashes() -> None:
     page = Page(html_report(one_label(), card_of(), "One label"))
     assert page.source.count("<td>-</td>") == 4
-    assert texts(page.pictures["ROC curve"]) == ["Needs reviews of both labels."]
+    assert texts(page.pictures["ROC curve"]) == ["Needs reviews of at least two labels."]
     assert "- of positive" in texts(page.pictures["Confusion matrix"])
     assert not re.search(r"\b(None|nan|inf)\b", page.words)
 
@@ -343,3 +346,92 @@ def test_the_colours_are_those_of_the_web_page() -> None:
 
     for ours, theirs in zip(colours(report.STYLE.read_text("utf-8")), colours(style.read_text("utf-8")), strict=True):
         assert ours.items() <= theirs.items()
+
+
+STARS = ("one star", "two", "three", "four", "five")
+
+
+def metrics_of_more(labels: tuple[str, ...] = STARS, reviews: int = 800) -> Metrics:
+    random, count = np.random.default_rng(5), len(labels)
+    truth = random.integers(0, count, reviews)
+    logits = random.normal(size=(reviews, count)) + 2 * np.eye(count)[truth]
+    return measure(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), truth, labels)
+
+
+def a_deletion() -> Deletion:
+    found = deletion_curve(texts_of(["bad", "good"]), counting(("no", "yes")))
+    assert found is not None
+    return found
+
+
+def test_of_more_labels_the_table_has_each_ones_figures_and_a_square() -> None:
+    found = metrics_of_more()
+    figures, labels, confusion = table(found).rstrip("\n").split("\n\n")
+    assert f"F1                 {found.f1:.4f}" in figures
+    first = labels.splitlines()[1].split()
+    own = found.by_label[0]
+    assert first == [
+        "one",
+        "star",
+        *(f"{x}" if isinstance(x, int) else f"{x:.4f}" for x in list(vars(own).values())[1:]),
+    ]
+    assert [len(block.splitlines()) for block in (labels, confusion)] == [6, 6]
+    assert confusion.splitlines()[1].split()[-5:] == [str(count) for count in found.confusion[0]]
+    many = metrics_of_more(tuple(f"topic {i}" for i in range(30)))
+    assert "judged" not in table(many)
+    assert "topic 29" in table(many)
+
+
+def test_of_more_labels_the_page_speaks_of_the_label_given() -> None:
+    found = metrics_of_more()
+    page = Page(
+        html_report(found, card_of(labels=STARS, priors=(0.2,) * 5), "Stars", [Mistake("Hm.", "two", "four", 0.9)])
+    )
+    assert tuple(page.pictures) == PICTURES
+    assert "1.609 even odds’" in page.words
+    assert "0.8 even odds’" in page.words
+    assert "Of labels given with a probability, how many are right?" in page.words
+    assert "probability of the label given" in texts(page.pictures["Reliability diagram"])
+    assert {"wrong", "right"} <= set(texts(page.pictures["Histogram"]))
+    assert drawn(page.pictures["ROC curve"], "circle", "dot") == []
+    assert "mean of 5 labels" in title(page.pictures["ROC curve"])
+    for own in found.by_label:
+        assert f'<th scope="row">{own.label}</th><td>{own.reviews}</td><td>{own.precision:.4f}</td>' in page.source
+    assert '<p class=""><strong>four</strong> 90.0%' in page.source
+    assert "<dt>priors</dt><dd>0.2, 0.2, 0.2, 0.2, 0.2</dd>" in page.source
+
+
+def test_the_table_of_two_labels_has_no_labels_of_its_own(page: Page) -> None:
+    assert "Label by label" not in page.words
+
+
+def test_the_deletion_curve_stands_on_the_page_and_in_the_terminal() -> None:
+    found = a_deletion()
+    page = Page(html_report(metrics_of(), {}, "With words", deletion=found))
+    (tree,) = [
+        t for t in map(ElementTree.fromstring, re.findall(r"<svg.*?</svg>", page.source)) if "Deletion" in title(t)
+    ]
+    assert [len(drawn(tree, "polyline", kind)) for kind in ("most", "chance")] == [1, 1]
+    assert len(drawn(tree, "circle", "dot")) == 2 * len(found.curve)
+    step = found.curve[2]
+    told = f"Without the 10% of words that count most, {step.changed:.1%} of 40 verdicts changed"
+    assert told in page.words
+    assert f"<td>{step.changed:.1%}</td><td>{step.changed_at_random:.1%}</td>" in page.source
+    lines = deletion_table(found).splitlines()
+    assert lines[3].split() == ["10%", *cells_of(step)]
+    assert told in lines[-1]
+    assert "Do verdicts hang" not in html_report(metrics_of(), {}, "Without")
+
+
+def cells_of(step: Removal) -> list[str]:
+    shares = (f"{step.changed:.1%}", f"{step.changed_at_random:.1%}")
+    return [*shares, f"{step.probability:.3f}", f"{step.probability_at_random:.3f}"]
+
+
+def test_of_more_labels_nothing_from_outside_becomes_markup() -> None:
+    labels = tuple(f"{letter} {ATTACK}" for letter in "abc")
+    page = Page(
+        html_report(metrics_of_more(labels), {}, ATTACK, [Mistake(ATTACK, labels[0], labels[1], 0.9)], a_deletion())
+    )
+    assert "script" not in page.names
+    assert page.words.count(ATTACK) > 5

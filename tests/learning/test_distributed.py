@@ -21,14 +21,24 @@ from plaudit.errors import PlauditError, UsageError
 from plaudit.learning.batches import WIDTH_STEP, block
 from plaudit.learning.distributed import World
 from plaudit.learning.network import Network
-from plaudit.learning.recipes import Recipe
+from plaudit.learning.recipes import POOLINGS, Recipe
 from plaudit.learning.training import Training
 from plaudit.text.encoding import Encoded
 from plaudit.text.prepared import prepare
 from plaudit.text.reviews import Reviews
 
 # 1,116 reviews in batches of 223 leave one of a single review, in which the second process has no share.
-SETTINGS: dict[str, Any] = {"epochs": 6, "batch_size": 223, "hidden_dim": 16, "precision": "float32"}
+SETTINGS: dict[str, Any] = {
+    "epochs": 6,
+    "batch_size": 223,
+    "hidden_dim": 16,
+    "precision": "float32",
+    "word_dropout": 0.1,
+    "pooling": "mean and max",
+    "direction": "both",
+    "adversarial": 0.2,
+    "average": 0.9,
+}
 SCRIPT = """
 import os, sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -43,7 +53,7 @@ def command(folder: Path, out: str, before: str = "") -> list[str]:
     script.write_text(SCRIPT.format(before=before))
     flags = [text for name, value in SETTINGS.items() for text in (f"--{name}", str(value))]
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    return [*launcher, str(script), "--reviews", "sample", "--recipe", "small", "--out", str(folder / out), *flags]
+    return [*launcher, str(script), "--reviews", "sample", "--recipe", "original", "--out", str(folder / out), *flags]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -67,7 +77,7 @@ def weights(bundle: Bundle) -> dict[str, torch.Tensor]:
 
 
 def test_two_processes_train_what_one_does_dropout_and_all(two: tuple[Bundle, str], sample: Reviews) -> None:
-    recipe = Recipe.of("small", **SETTINGS)
+    recipe = Recipe.of("original", **SETTINGS)
     assert recipe.dropout
     assert recipe.word_dropout
     data = prepare(sample, recipe.reading)
@@ -83,7 +93,7 @@ def test_two_processes_train_what_one_does_dropout_and_all(two: tuple[Bundle, st
 
 def test_only_the_first_process_speaks(two: tuple[Bundle, str]) -> None:
     assert len(re.findall(r"epoch +1/6", two[1])) == 1
-    assert two[1].count("recipe small") == 1
+    assert two[1].count("recipe original") == 1
     assert two[1].count("bundle in") == 1
 
 
@@ -167,14 +177,16 @@ def test_a_share_is_as_wide_as_its_batch() -> None:
     assert np.array_equal(own, lengths[::2])
 
 
-def test_masks_of_a_share_are_rows_of_the_batchs_masks() -> None:
-    network = Network(Recipe.of("small", hidden_dim=8, dropout=0.5, word_dropout=0.3), 50)
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_masks_of_a_share_are_rows_of_the_batchs_masks(pooling: str) -> None:
+    recipe = Recipe.of("original", hidden_dim=8, dropout=0.5, word_dropout=0.3, pooling=pooling)
+    network = Network(recipe, 50, np.zeros(1))
     ids, lengths = torch.randint(1, 50, (5, 16)), torch.full((5,), 16)
     torch.manual_seed(0)
-    whole = network.final(ids, lengths)
+    whole = network.logits(ids, lengths)
     share = slice(1, None, 2)
     torch.manual_seed(0)
-    assert torch.allclose(network.final(ids[share], lengths[share], share, 5), whole[share], atol=1e-6)
+    assert torch.allclose(network.logits(ids[share], lengths[share], share, 5), whole[share], atol=1e-6)
 
 
 def test_one_process_alone_asks_nobody() -> None:

@@ -16,14 +16,26 @@ from safetensors.torch import load as from_safetensors
 from plaudit.bundle.bundle import Bundle
 from plaudit.bundle.classifier import Classifier
 from plaudit.errors import UsageError
+from plaudit.learning.arithmetic import bfloat16_pays
 from plaudit.learning.checkpoint import NAME
 from plaudit.learning.lines import METRICS
 from plaudit.learning.recipes import Recipe
-from plaudit.learning.training import Interrupted, Training, Watch, bfloat16_pays
+from plaudit.learning.training import Training
+from plaudit.learning.watch import Interrupted, Watch
 from plaudit.text.encoding import Encoded
 from plaudit.text.prepared import Part, Prepared
 
 QUICK = Recipe.of("original", epochs=3, batch_size=64, hidden_dim=16, dropout=0.2, word_dropout=0.1)
+EVERYTHING = replace(
+    QUICK,
+    direction="both",
+    pooling="mean and max",
+    average=0.9,
+    warm_up=0.2,
+    adversarial=0.3,
+    phrases=100,
+    weights="int8",
+)
 
 
 class Killed(BaseException):
@@ -68,6 +80,32 @@ def test_a_training_killed_at_any_moment_ends_the_same(
     assert [entry["loss"] for entry in resumed.card.training["history"]] == [
         entry["loss"] for entry in unbroken.card.training["history"]
     ]
+
+
+@pytest.fixture(scope="module")
+def unbroken_with_everything(prepared: Prepared) -> Bundle:
+    return Training(prepared, EVERYTHING, seed=3).run()
+
+
+@pytest.mark.parametrize("after", [3, 25])
+def test_average_and_adversarial_steps_go_on_bit_for_bit(
+    after: int, prepared: Prepared, unbroken_with_everything: Bundle, tmp_path: Path
+) -> None:
+    asked = iter([False] * after + [True])
+    with pytest.raises(Interrupted):
+        Training(prepared, EVERYTHING, 3, tmp_path, Watch(stop=lambda: next(asked))).run()
+    resumed = Training(prepared, EVERYTHING, 3, tmp_path).run()
+    assert same(unbroken_with_everything, resumed)
+    histories = (made.card.training["history"] for made in (unbroken_with_everything, resumed))
+    left, right = ([{**entry, "seconds": 0} for entry in history] for history in histories)
+    assert left == right
+
+
+def test_the_average_is_what_is_kept(prepared: Prepared, unbroken: Bundle) -> None:
+    averaged = Training(prepared, replace(QUICK, average=0.9), seed=3).run()
+    assert not same(averaged, unbroken)
+    losses = [[entry["loss"] for entry in made.card.training["history"]] for made in (averaged, unbroken)]
+    assert losses[0] == losses[1], "the average is of the weights, and changes none of them"
 
 
 def test_a_training_that_is_asked_to_stop_goes_on_from_the_batch(
@@ -121,6 +159,13 @@ def test_a_handful_of_reviews_can_be_learnt_by_heart(prepared: Prepared) -> None
     assert bundle.card.metrics["validation"]["accuracy"] == 1.0
 
 
+def test_few_reviews_are_passed_over_more_often_in_smaller_batches(prepared: Prepared) -> None:
+    few = Part(prepared.train.texts.take(np.arange(64)), prepared.train.labels[:64])
+    recipe = replace(QUICK, least_batches=4, least_steps=20, epochs=1)
+    history = Training(replace(prepared, train=few), recipe).run().card.training["history"]
+    assert len(history) == 5
+
+
 def test_reviews_without_a_word_are_left_aside(prepared: Prepared) -> None:
     empty = Encoded.of([[], *(prepared.train.texts[i] for i in range(1, 200))])
     part = Part(empty, prepared.train.labels[:200])
@@ -128,9 +173,18 @@ def test_reviews_without_a_word_are_left_aside(prepared: Prepared) -> None:
     assert np.isfinite(bundle.card.training["history"][-1]["loss"])
 
 
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_a_part_without_a_label_names_both(prepared: Prepared, part: str) -> None:
+    own = getattr(prepared, part)
+    one = Part(own.texts, np.zeros_like(own.labels))
+    data = replace(prepared, train=one) if part == "train" else replace(prepared, validation=one)
+    with pytest.raises(UsageError, match=f"{part}.* reviews hold none of label 'positive'"):
+        Training(data, QUICK).run()
+
+
 def test_one_label_alone_cannot_be_trained_on(prepared: Prepared) -> None:
     one = Part(prepared.train.texts, np.ones_like(prepared.train.labels))
-    with pytest.raises(UsageError, match="only one label"):
+    with pytest.raises(UsageError, match="training reviews hold none of label 'negative'"):
         Training(replace(prepared, train=one), QUICK).run()
 
 

@@ -15,7 +15,7 @@ from plaudit.bundle.bundle import Bundle
 from plaudit.bundle.classifier import Classifier
 from plaudit.errors import BadRequest, BundleError, RequestError, Unprocessable, UnsupportedMedia
 from plaudit.serving.handlers import input_fn, model_fn, output_fn, predict_fn
-from plaudit.text.encoding import Encoder
+from plaudit.text.encoder import Encoder
 from plaudit.text.reviews import Reviews
 
 

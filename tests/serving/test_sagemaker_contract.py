@@ -17,7 +17,7 @@ from sagemaker_inference.default_handler_service import DefaultHandlerService
 from plaudit.bundle.bundle import Bundle
 from plaudit.bundle.classifier import Classifier
 from plaudit.serving.endpoint import endpoint
-from plaudit.text.encoding import Encoder
+from plaudit.text.encoder import Encoder
 from tests.live import live, loaded
 
 REVIEW = "A wonderful film"

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plaudit.text.encoding import Encoded, Encoder, pad
+from plaudit.text.encoder import Encoder
+from plaudit.text.encoding import Encoded, pad
 from plaudit.text.vocabulary import INFREQUENT, NO_WORD, Vocabulary
 
 ROWS = [[2, 3, 4], [], [5], [6, 7]]
@@ -17,6 +18,23 @@ def test_an_encoder_gives_the_ids_of_the_first_words() -> None:
     assert encoder.encode("A good film, unheard of: goods, films, good") == [3, 2, INFREQUENT]
     assert encoder.encode("the of and <br />") == []
     assert encoder.encode("") == []
+
+
+def test_an_encoder_of_runs_gives_each_that_a_text_has_once() -> None:
+    encoder = Encoder(Vocabulary(("film", "good", "good film", "not", "not good film")), "modern", 5, ngrams=3)
+    assert encoder.encode("Not good film, good film") == [5, 3, 2, 4, 6]
+    assert encoder.encode("nothing known") == encoder.encode("") == []
+    assert encoder.encode("one two three four five film") == [], "the sixth word is not read"
+
+
+def test_what_runs_contribute_is_shared_by_their_words() -> None:
+    words = ["not", "good", "film", "unheard"]
+    plain = Encoder(Vocabulary(("film", "good", "not good")), "modern", 500)
+    given = np.array([1.0, 2.0, 3.0, 4.0])
+    assert plain.by_word(words, given) is given
+    runs = Encoder(plain.vocabulary, "modern", 500, ngrams=2)
+    assert runs.ids(words) == [3, 2, 4]
+    assert runs.by_word(words, np.array([1.0, 10.0, 4.0])).tolist() == [2.0, 3.0, 10.0, 0.0]
 
 
 def test_the_cleaning_decides_what_a_word_is() -> None:

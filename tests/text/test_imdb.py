@@ -96,6 +96,29 @@ def test_a_group_is_a_film(tmp_path: Path, files: dict[str, bytes]) -> None:
     assert {review.group for review in reviews.test} == {f"tt{n:07d}" for n in (*range(100, 104), *range(150, 154))}
 
 
+def test_reviews_without_a_label_are_read_where_they_are_asked_for(tmp_path: Path, files: dict[str, bytes]) -> None:
+    for number in (0, 1, 10):
+        files[f"train/unsup/{number}_0.txt"] = f"Nobody said of number {number} what it is.".encode()
+    for path in (_archive(tmp_path / "tiny.tar.gz", files), _folder(tmp_path / "tiny", files)):
+        plain, found = read_imdb(path), read_imdb(path, unlabelled=True)
+        assert plain.unlabelled == []
+        assert [review.text.split()[4] for review in found.unlabelled] == ["0", "1", "10"]
+        assert {review.label for review in found.unlabelled} == {""}
+        assert [review.group for review in found.unlabelled] == ["tt9999999", "tt9999999", None]
+        assert (found.train, found.test, found.labels) == (plain.train, plain.test, plain.labels)
+        assert found.fingerprint == plain.fingerprint
+
+
+@pytest.mark.parametrize(("name", "sentence"), [("0_0", "not UTF-8 at byte 12"), ("1_0", "the text is empty")])
+def test_a_review_without_a_label_that_cannot_be_read_is_named(
+    name: str, sentence: str, tmp_path: Path, files: dict[str, bytes]
+) -> None:
+    for number in {"0_0", "1_0"} - {name}:
+        del files[f"train/unsup/{number}.txt"]
+    with pytest.raises(ReviewsError, match=f"train/unsup/{name}.txt:1: {sentence}"):
+        read_imdb(_archive(tmp_path / "tiny.tar.gz", files), unlabelled=True)
+
+
 def test_reviews_without_listed_films_have_no_group(tmp_path: Path, files: dict[str, bytes]) -> None:
     del files["train/urls_neg.txt"]
     files["train/urls_pos.txt"] = b"http://www.imdb.com/title/tt0000001/usercomments\nhttp://elsewhere/\n"

@@ -16,6 +16,7 @@ from plaudit.errors import ReviewsError, UsageError
 from plaudit.text.prepared import SPLIT_SEED, Part, Prepared, Reading, export_csv, prepare
 from plaudit.text.reviews import Review, Reviews, split
 from plaudit.text.sources import read_reviews
+from plaudit.text.vocabulary import Vocabulary
 from plaudit.text.words import words
 
 T = TypeVar("T")
@@ -148,7 +149,7 @@ class TestPrepare:
             return items
 
         prepare(plain, READING, track)
-        assert told == [("cleaning and counting words", 100)]
+        assert told == [("cleaning and counting words", 100), ("cleaning reviews without a label", 0)]
 
     @pytest.mark.parametrize("number", [0, 4, 19])
     def test_too_few_reviews_are_refused(self, number: int) -> None:
@@ -164,22 +165,48 @@ class TestPrepare:
         data = prepare(_reviews(map(_review, range(20)), map(_review, range(20, 26))), READING)
         assert (data.about.train, data.about.validation) == (16, 4)
 
-    def test_a_third_label_is_refused_where_it_first_stands(self, plain: Reviews) -> None:
-        train = list(plain.train)
-        train[7] = replace(train[7], label="mixed")
+    def test_three_labels_are_places_in_their_order(self, plain: Reviews) -> None:
+        train = [replace(review, label="mixed") if at % 3 == 0 else review for at, review in enumerate(plain.train)]
         three = replace(_reviews(train, plain.test), labels=("mixed", "negative", "positive"))
-        with pytest.raises(ReviewsError) as raised:
-            prepare(three, READING)
-        assert str(raised.value) == (
-            "mine.csv:9: a third label, 'mixed', after 'negative' and 'positive': this recipe takes two"
-        )
+        data = prepare(three, READING)
+        assert data.about.labels == three.labels
+        for part in (data.train, data.validation):
+            for row, label in zip(_texts(data, part), part.labels.tolist(), strict=True):
+                number = int(row[2].removeprefix("visitor"))
+                assert label == (0 if number % 3 == 0 else 1 + number % 2)
+            assert set(part.labels.tolist()) == {0, 1, 2}
 
-    def test_a_third_label_of_a_table_is_refused_with_its_line(self, tmp_path: Path) -> None:
-        path = tmp_path / "mine.csv"
-        rows = "".join(f"review {i},{'good' if i % 2 else 'bad'},train\n" for i in range(30))
-        path.write_text(f"text,label,split\n{rows}held out,so-so,test\nagain,so-so,test\n", "utf-8")
-        with pytest.raises(ReviewsError, match=r"mine\.csv:32: a third label, 'so-so', after 'bad' and 'good'"):
-            prepare(read_reviews(str(path)), READING)
+    def test_the_words_to_start_with_come_first(self, plain: Reviews) -> None:
+        start = Vocabulary(("unknown", "elsewhere"))
+        often = [replace(review, text=review.text + " often") for review in plain.train[:5]]
+        data = prepare(_reviews([*often, *plain.train[5:]], plain.test), READING, start=start)
+        assert data.vocabulary.words[:3] == ("unknown", "elsewhere", "pictur")
+        assert set(data.vocabulary.words[3:]) == {"love", "dread", "often"}
+
+    def test_texts_without_a_label_are_encoded_but_those_that_are_held_out(self, plain: Reviews) -> None:
+        first = prepare(plain, READING)
+        kept, validated = (
+            plain.train[int(_texts(first, part)[0][2].removeprefix("visitor"))]
+            for part in (first.train, first.validation)
+        )
+        loose = [
+            Review("a lovely picture nobody judged", ""),
+            replace(validated, label=""),
+            replace(plain.test[0], text=plain.test[0].text.upper()),
+            replace(kept, label=""),
+            Review("", ""),
+        ]
+        data = prepare(replace(plain, unlabelled=loose), READING)
+        rows = _texts(data, Part(data.unlabelled, np.zeros(0, dtype=np.int64)))
+        assert rows[0][:2] == ["love", "pictur"]
+        assert rows[1][2] == kept.text.split()[2]
+        assert (rows[2], len(data.unlabelled), data.about.unlabelled) == ([], 3, 3)
+        assert data.vocabulary == first.vocabulary
+        assert data.about.digest != first.about.digest
+
+    def test_of_a_text_without_a_label_the_first_words_are_read(self, plain: Reviews) -> None:
+        data = prepare(replace(plain, unlabelled=[Review("lovely picture " * 50, "")]), READING)
+        assert data.unlabelled.lengths.tolist() == [20]
 
 
 class TestFolder:
@@ -196,6 +223,17 @@ class TestFolder:
                 assert getattr(one.texts, array).dtype == getattr(other.texts, array).dtype
             assert np.array_equal(one.labels, other.labels)
 
+    def test_texts_without_a_label_come_back(self, plain: Reviews, tmp_path: Path) -> None:
+        loose = [Review("a lovely picture nobody judged", ""), Review("", ""), Review("dreadful", "")]
+        for reviews in (replace(plain, unlabelled=loose), plain):
+            data = prepare(reviews, READING)
+            data.save(tmp_path)
+            back = Prepared.load(tmp_path)
+            assert back.about == data.about
+            assert len(back.unlabelled) == len(data.unlabelled) == len(reviews.unlabelled)
+            assert np.array_equal(back.unlabelled.ids, data.unlabelled.ids)
+            assert np.array_equal(back.unlabelled.offsets, data.unlabelled.offsets)
+
     def test_saving_again_replaces(self, films: Reviews, plain: Reviews, tmp_path: Path) -> None:
         prepare(films, READING).save(tmp_path)
         second = prepare(plain, READING)
@@ -204,6 +242,7 @@ class TestFolder:
         assert sorted(path.name for path in tmp_path.iterdir()) == [
             "prepared.json",
             "train.npz",
+            "unlabelled.npz",
             "validation.npz",
             "vocabulary.txt",
         ]
@@ -219,7 +258,9 @@ class TestFolder:
         with pytest.raises(UsageError):
             Prepared.load(tmp_path)
 
-    @pytest.mark.parametrize("name", ["prepared.json", "vocabulary.txt", "train.npz", "validation.npz"])
+    @pytest.mark.parametrize(
+        "name", ["prepared.json", "vocabulary.txt", "train.npz", "validation.npz", "unlabelled.npz"]
+    )
     @pytest.mark.parametrize("damage", ["missing", "folder", "empty", "noise"])
     def test_a_damaged_folder_is_refused(self, name: str, damage: str, plain: Reviews, tmp_path: Path) -> None:
         prepare(plain, READING).save(tmp_path)
@@ -243,7 +284,7 @@ class TestFolder:
         with pytest.raises(UsageError, match="no sound prepared reviews there"):
             Prepared.load(tmp_path)
 
-    @pytest.mark.parametrize("name", ["train.npz", "validation.npz"])
+    @pytest.mark.parametrize("name", ["train.npz", "validation.npz", "unlabelled.npz"])
     def test_arrays_that_end_half_way_are_refused_and_closed(self, name: str, plain: Reviews, tmp_path: Path) -> None:
         prepare(plain, READING).save(tmp_path)
         content = (tmp_path / name).read_bytes()

@@ -39,6 +39,18 @@ class TestTexts:
         assert _reviews(train, [Review("two", "bad"), Review("four", "good")]).duplicates == (1, 3)
         assert _reviews(train, []).duplicates == ()
 
+    def test_a_language_is_learnt_from_each_text_once_and_from_none_that_is_held_out(self) -> None:
+        train = [Review("one", "good"), Review("Two ", "bad"), Review("three", "bad"), Review("ONE", "good")]
+        loose = [Review("four", ""), Review(" three", ""), Review("five", ""), Review("TWO", ""), Review("four ", "")]
+        reviews = replace(_reviews(train, [Review("two", "bad"), Review("six", "good")]), unlabelled=loose)
+        assert reviews.to_learn_a_language_from == ("one", "three", "four", "five")
+        assert _reviews([], [Review("two", "bad")]).to_learn_a_language_from == ()
+
+    def test_texts_without_a_label_change_neither_fingerprint_nor_duplicates(self) -> None:
+        plain = _reviews(_many(6)[:4], _many(6)[4:])
+        more = replace(plain, unlabelled=[Review("text 5", ""), Review("text 0", "")])
+        assert (more.fingerprint, more.duplicates) == (plain.fingerprint, plain.duplicates)
+
 
 class TestFingerprint:
     FIRST = _reviews(_many(6)[:4], _many(6)[4:])

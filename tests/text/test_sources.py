@@ -53,6 +53,20 @@ def test_the_sample_is_no_file_of_the_users() -> None:
     assert (reviews.name, reviews.origin, reviews.labels) == ("the bundled sample", "sample", ("negative", "positive"))
 
 
+def test_reviews_without_a_label_are_read_where_they_are_asked_for(folder: Path, table: Path) -> None:
+    for number in range(2):
+        file = folder / "train" / "unsup" / f"{number}_0.txt"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"nobody judged {number}")
+    assert read_reviews(str(folder)).unlabelled == []
+    assert [review.text for review in read_reviews(str(folder), unlabelled=True).unlabelled] == [
+        "nobody judged 0",
+        "nobody judged 1",
+    ]
+    assert read_reviews(str(table), unlabelled=True).unlabelled == ()
+    assert read_reviews("sample", unlabelled=True).unlabelled == ()
+
+
 def test_a_table_is_read_by_its_ending(table: Path) -> None:
     assert locate(str(table)) == table
     reviews = read_reviews(str(table))

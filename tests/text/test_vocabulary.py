@@ -25,6 +25,14 @@ def test_size_counts_the_two_reserved_ids() -> None:
     assert Vocabulary.of([["a", "b", "c", "d"]], size=4).size == 4
 
 
+def test_words_to_start_with_keep_their_ids_and_only_frequent_ones_join_them() -> None:
+    start = Vocabulary(("film", "good"))
+    texts = [["rare", "good", "often"]] * 4 + [["often", "film", "oftener", "oftener"]] * 5
+    assert Vocabulary.of(texts, 100, start).words == ("film", "good", "oftener", "often")
+    assert Vocabulary.of(texts, 5, start).words == ("film", "good", "oftener")
+    assert Vocabulary.of(texts, 3, start) == start, "none of the first words is left out"
+
+
 def test_file_has_a_word_a_line_and_its_line_is_its_id(tmp_path: Path) -> None:
     vocabulary = Vocabulary(("good", "bad", "gut\u00e9"))
     vocabulary.save(tmp_path / "vocabulary.txt")

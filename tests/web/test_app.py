@@ -15,7 +15,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from plaudit.bundle.classifier import UNKNOWN, Classifier
-from plaudit.bundle.verdict import Verdict
+from plaudit.bundle.verdict import Verdict, WordContribution
 from plaudit.errors import EndpointError
 from plaudit.web.app import PAGES, app_for, public_app
 from tests.live import live
@@ -30,6 +30,12 @@ KINDS: dict[str, Any] = {"string": str, "integer": int, "number": (int, float), 
 def client(classifier: Classifier) -> Iterator[TestClient]:
     with TestClient(public_app(classifier.verdict, labels=classifier.classes_)) as found:
         yield found
+
+
+STARS = Verdict(
+    "four", 0.5, {"one": 0.1, "two": 0.1, "three": 0.1, "four": 0.5, "five": 0.2}, 1.5, 0.25,
+    (WordContribution(0, 4, 1.5), WordContribution(5, 9, -0.25)), 2, 2, (),
+)  # fmt: skip
 
 
 def away(error: Exception) -> TestClient:
@@ -355,3 +361,20 @@ def test_an_endpoint_with_other_labels_than_the_card_gives_no_number(classifier:
         answer = client.post("/", content=b"A wonderful film")
     assert answer.status_code == 502
     assert "labels are not those" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("labels", [None, tuple(STARS.scores), tuple(STARS.scores)[::-1]])
+def test_more_than_two_labels_are_no_number_but_a_verdict(labels: tuple[str, ...] | None) -> None:
+    with TestClient(public_app(lambda text: STARS, labels=labels)) as client:
+        refused = sentence(client.post("/", content=b"good film"), 422)
+        assert refused == "one number cannot tell 5 labels apart: POST /api/reviews gives the verdict"
+        answer = client.post("/api/reviews", json={"text": "good film"})
+        document = client.get("/openapi.json").json()
+    assert answer.json() == STARS.to_json()
+    assert fits(answer.json(), promised(document, "/api/reviews", 200), document)
+    assert document["paths"]["/"]["post"]["responses"]["422"]["description"] == "the model has more than two labels"
+
+
+def test_other_labels_than_the_cards_are_502_however_many() -> None:
+    with TestClient(public_app(lambda text: STARS, labels=("bad", "good"))) as client:
+        assert "labels are not those" in sentence(client.post("/", content=b"good film"), 502)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from plaudit.bundle.classifier import Classifier
-from plaudit.bundle.verdict import Verdict
+from plaudit.bundle.verdict import Verdict, WordContribution
 from plaudit.errors import EndpointError
 from plaudit.web.app import about, public_app
 from tests.browser import FLAGS, chromium
@@ -50,22 +51,26 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
+@contextmanager
+def opened(browser: Browser, address: str) -> Iterator[Page]:
     """The page, freshly opened; it fails the test if it asks another server for anything or breaks its own policy."""
     context = browser.new_context(viewport={"width": 1100, "height": 900})
-    opened = context.new_page()
+    page = context.new_page()
     elsewhere: list[str] = []
     complaints: list[str] = []
-    opened.on("request", lambda request: elsewhere.append(request.url) if address not in request.url else None)
-    opened.on(
-        "console", lambda message: complaints.append(message.text) if "Content Security" in message.text else None
-    )
-    opened.goto(address)
-    yield opened
+    page.on("request", lambda request: elsewhere.append(request.url) if address not in request.url else None)
+    page.on("console", lambda message: complaints.append(message.text) if "Content Security" in message.text else None)
+    page.goto(address)
+    yield page
     context.close()
     assert elsewhere == []
     assert complaints == []
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    with opened(browser, address) as found:
+        yield found
 
 
 def judge(page: Page, text: str) -> None:
@@ -205,3 +210,105 @@ def test_the_originals_page_works_against_the_api(browser: Browser, address: str
         )
         page.close()
     assert answer == "1.0"
+
+
+STARS = ("one", "two", "three", "four", "five")
+
+
+def stars(text: str) -> Verdict:
+    """A verdict of five labels, or of twelve, that follows the contract: contributions are toward the label given."""
+    labels = tuple(f"topic {i}" for i in range(12)) if "[many]" in text else STARS
+    if "[unknown]" in text:
+        even = dict.fromkeys(labels, 1 / len(labels))
+        return Verdict(labels[0], 1 / len(labels), even, 0.0, 0.0, (), 1, 1, ("No word of this text is known.",))
+    best = 0.3 if "[close]" in text else 0.6
+    scores = {label: best if label == labels[3] else (1 - best) / (len(labels) - 1) for label in labels}
+    if "[close]" in text:
+        scores = {"one": 0.1, "two": 0.1, "three": 0.25, "four": 0.3, "five": 0.25}
+    words = (
+        WordContribution(text.index("superb"), text.index("superb") + 6, 2.0),
+        WordContribution(text.index("dull"), text.index("dull") + 4, -1.0),
+    )
+    return Verdict(labels[3], best, scores, 1.2, 0.2, words, 6, 6, ())
+
+
+@pytest.fixture(scope="module")
+def stars_address() -> Iterator[str]:
+    metrics = {"accuracy": 0.6, "f1": 0.55, "roc_auc": 0.8, "log_loss": 1.0, "reviews": 50, "split": "test"}
+    told = {"name": "Stars", "labels": list(STARS), "metrics": metrics, "data": {"name": "stars.csv"}}
+    with live(public_app(stars, told)) as url:
+        yield url
+
+
+@pytest.fixture
+def starred(browser: Browser, stars_address: str) -> Iterator[Page]:
+    with opened(browser, stars_address) as found:
+        yield found
+
+
+def test_of_more_labels_every_probability_is_a_bar(starred: Page) -> None:
+    judge(starred, "The acting is superb, the plot dull.")
+    expect(starred.locator("#label")).to_have_text("four")
+    expect(starred.locator("#probability")).to_have_text("60%")
+    expect(starred.locator("#meter")).to_be_hidden()
+    assert starred.locator("#shares li").all_inner_texts() == [
+        f"{label}\n{'60%' if label == 'four' else '10%'}" for label in STARS
+    ]
+    expect(starred.locator("#shares li.given .share-label")).to_have_text("four")
+    starred.wait_for_timeout(600)
+    widths = [
+        starred.evaluate("bar => parseFloat(getComputedStyle(bar, '::before').inlineSize) / bar.clientWidth", bar)
+        for bar in starred.locator(".share-bar").element_handles()
+    ]
+    assert widths == pytest.approx([0.1, 0.1, 0.1, 0.6, 0.1], abs=0.02)
+
+
+def test_of_more_labels_words_pull_towards_the_label_given_or_against_it(starred: Page) -> None:
+    judge(starred, "The acting is superb, the plot dull.")
+    expect(starred.locator("#highlighted mark", has_text="superb")).to_have_attribute("data-toward", "1")
+    dull = starred.locator("#highlighted mark", has_text="dull")
+    expect(dull).to_have_attribute("data-toward", "0")
+    expect(dull).to_have_attribute("title", "against four, 50% of the strongest pull")
+    expect(starred.locator("#legend")).to_contain_text("towards four")
+    expect(starred.locator("#legend")).to_contain_text("against four")
+    expect(starred.locator("#summary")).to_contain_text("superb (towards four), dull (against four)")
+    expect(starred.locator("#summary")).not_to_contain_text("Nearly even")
+
+
+def test_a_close_verdict_and_an_unknown_text_say_so_of_more_labels_too(starred: Page) -> None:
+    judge(starred, "[close] superb and dull")
+    expect(starred.locator("#summary")).to_contain_text("Nearly even")
+    judge(starred, "[unknown]")
+    expect(starred.locator("#label")).to_have_text("Can’t tell")
+    expect(starred.locator("#summary")).to_contain_text("To any such text it answers “one”, 20%.")
+
+
+def test_of_many_labels_the_most_probable_are_shown_and_the_rest_are_summed(starred: Page) -> None:
+    judge(starred, "[many] superb and dull")
+    expect(starred.locator("#shares li")).to_have_count(9)
+    expect(starred.locator("#shares li.given")).to_contain_text("topic 3")
+    expect(starred.locator("#shares li").last).to_contain_text("4 other labels")
+    expect(starred.locator("#shares li").last).to_contain_text("15%")
+
+
+def test_the_card_says_that_figures_of_more_labels_are_means(starred: Page) -> None:
+    expect(starred.locator("#card")).to_contain_text("F1, mean of the labels")
+    expect(starred.locator("#card")).to_contain_text("one, two, three, four, five")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [375, 1100])
+def test_axe_finds_no_serious_fault_with_more_labels(
+    scheme: str, width: int, browser: Browser, stars_address: str
+) -> None:
+    context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 800})  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto(stars_address)
+    for text in ("The acting is superb, the plot dull.", "[many] superb and dull", "[unknown]"):
+        judge(page, text)
+        expect(page.locator("#verdict")).to_have_attribute("data-state", "done")
+        page.wait_for_timeout(500)
+        faults = Axe().run(page).response["violations"]
+        assert [f["id"] for f in faults if f["impact"] in ("serious", "critical")] == []
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    context.close()

@@ -3,7 +3,7 @@
 card.json             what it is and how good it is
 vocabulary.txt        one word a line; the line's number, from 0, is the id
 weights.safetensors   the network's weights as torch names them
-network.onnx          the same network, for scoring
+network.onnx          the same network, for scoring; it points to the embedding in weights.safetensors
 manifest.json         size and sha256 of every file; written last, so its presence means complete
 """
 
@@ -22,7 +22,9 @@ from plaudit.errors import BundleError, UsageError
 from plaudit.text.vocabulary import Vocabulary
 from plaudit.version import __version__
 
-FORMAT = 1
+FORMAT = 2
+SHIPPED = Path(__file__).parents[1] / "shipped" / "bundle"
+"""The bundle that comes with Plaudit."""
 MANIFEST = "manifest.json"
 CARD, VOCABULARY, WEIGHTS, NETWORK = "card.json", "vocabulary.txt", "weights.safetensors", "network.onnx"
 FILES = (CARD, VOCABULARY, WEIGHTS, NETWORK)
@@ -138,6 +140,11 @@ def _manifest(folder: Path) -> Mapping[str, Any]:
         raise BundleError(
             f"{folder} was made by Plaudit {made_by} in format {wanted}, and this is Plaudit"
             f" {__version__}, which reads up to {FORMAT}: pip install --upgrade plaudit"
+        )
+    if wanted < FORMAT:
+        raise BundleError(
+            f"{folder} was made by Plaudit {made_by} in format {wanted}, which {__version__} no longer reads:"
+            " train it again"
         )
     if not isinstance(entries, Mapping):
         raise BundleError(f"{folder / MANIFEST} is not a manifest: copy the bundle again")

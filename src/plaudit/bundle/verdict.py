@@ -19,7 +19,8 @@ class WordContribution:
 class Verdict:
     """A label with its probability, and why.
 
-    ``score`` is the log-odds of the second label: ``bias`` plus the contributions of all ``words``.
+    ``score`` is ``bias`` plus the contributions of all ``words``: for two labels the log-odds of the second; for more
+    the logit of ``label``, the one given, less the mean of all labels' logits.
     ``words`` is empty where no explanation was asked for. ``notes`` are sentences a reader should see.
     """
 

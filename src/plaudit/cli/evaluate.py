@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 
 from plaudit.bundle.bundle import Bundle
 from plaudit.bundle.classifier import Classifier
+from plaudit.bundle.verdict import Verdict
 from plaudit.cli import options as shared
 from plaudit.cli.home import chosen_bundle
 from plaudit.cli.terminal import give, give_json, say, track
 from plaudit.errors import UsageError
+from plaudit.evaluation.deletion import Deletion, Verdicts, deletion_curve
+from plaudit.evaluation.figures import deletion_table, table
 from plaudit.evaluation.metrics import Metrics, measure
-from plaudit.evaluation.report import Mistake, html_report, table
+from plaudit.evaluation.report import Mistake, html_report
 from plaudit.places.remote import RemoteClassifier
 from plaudit.text.reviews import Review, Reviews
 from plaudit.text.sources import read_reviews
@@ -30,11 +33,16 @@ Shares = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Results:
-    """The metrics on held-out reviews, and the mistakes that were made with most confidence."""
+    """The metrics on held-out reviews, the mistakes made with most confidence, and the deletion curve if measured."""
 
     metrics: Metrics
     mistakes: tuple[Mistake, ...]
     name: str
+    deletion: Deletion | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        measured = {"deletion": self.deletion.to_json()} if self.deletion else {}
+        return {**self.metrics.to_json(), **measured}
 
 
 @click.command(
@@ -42,7 +50,7 @@ class Results:
     help="Score the held-out reviews of REVIEWS, by a bundle or through a running endpoint.\n\n" + shared.REVIEWS_HELP,
     epilog=shared.examples(
         "plaudit evaluate sample", "plaudit evaluate sample --bundle bundle --html report.html",
-        "plaudit evaluate imdb --endpoint http://127.0.0.1:8080",
+        "plaudit evaluate sample --explanations --json", "plaudit evaluate imdb --endpoint http://127.0.0.1:8080",
     ),
 )  # fmt: skip
 @click.argument("reviews")
@@ -50,6 +58,12 @@ class Results:
 @click.option("--endpoint", metavar="URL", help="Send the raw reviews to this endpoint instead.")
 @click.option("--all", "everything", is_flag=True, help="Score every review of a file that was not trained on.")
 @click.option("--html", type=shared.file, help="Write the report, with pictures, to this file.")
+@click.option(
+    "--explanations/--no-explanations",
+    default=None,
+    help="Measure whether verdicts hang on the words they name, on 100 texts.  [default: with --html, not through"
+    " an endpoint]",
+)
 @click.option("--save", is_flag=True, help="Write the figures on the bundle's card.")
 @click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON.")
 @shared.column_options
@@ -59,6 +73,7 @@ def command(
     endpoint: str | None,
     everything: bool,
     html: Path | None,
+    explanations: bool | None,
     save: bool,
     as_json: bool,
     **options: Any,
@@ -73,7 +88,9 @@ def command(
     if everything:
         found = replace(found, train=[], test=[*found.train, *found.test])
     say(f"{found.name}: {len(found.test):,} reviews")
-    results = judge_remote(found, endpoint) if endpoint else judge(found, _there(loaded))
+    if explanations is None:
+        explanations = html is not None and endpoint is None
+    results = judge_remote(found, endpoint, explanations) if endpoint else judge(found, _there(loaded), explanations)
     if html:
         write_report(results, loaded.card.to_json() if loaded else {}, html)
         say(f"report: {html}")
@@ -84,9 +101,11 @@ def command(
         card = sound.card.with_metrics("test", results.metrics.summary())
         replace(sound, card=card).save(_place(sound))
     if as_json:
-        give_json(results.metrics.to_json())
-    else:
-        give(table(results.metrics))
+        give_json(results.to_json())
+        return
+    give(table(results.metrics))
+    if results.deletion:
+        give(deletion_table(results.deletion))
 
 
 def _place(bundle: Bundle) -> Path:
@@ -99,30 +118,44 @@ def _there(bundle: Bundle | None) -> Bundle:
     return bundle
 
 
-def judge(reviews: Reviews, bundle: Bundle) -> Results:
-    """Scores the test half in this process, on all cores."""
-    if set(reviews.labels) != set(bundle.card.labels):
-        raise UsageError(
-            f"the bundle knows the labels {list(bundle.card.labels)}, the reviews have {list(reviews.labels)}"
-        )
+def judge(reviews: Reviews, bundle: Bundle, explanations: bool = False) -> Results:
+    """Scores the test half in this process, on all cores; measures the deletion curve if ``explanations``."""
+    _same(reviews, "bundle", bundle.card.labels)
     classifier = Classifier(bundle, threads=0)
     texts = [review.text for review in reviews.test]
     chunks = [texts[at : at + CHUNK] for at in range(0, len(texts), CHUNK)]
-    found = [classifier.predict_proba(chunk)[:, 1] for chunk in track(chunks, "scoring held-out reviews", len(chunks))]
-    shares = np.concatenate(found) if found else np.zeros(0)
-    return _results(reviews, bundle.card.labels, shares)
+    found = [classifier.predict_proba(chunk) for chunk in track(chunks, "scoring held-out reviews", len(chunks))]
+    shares = np.concatenate(found) if found else np.zeros((0, len(bundle.card.labels)))
+    results = _results(reviews, bundle.card.labels, shares)
+    return _explained(results, texts, classifier.verdicts) if explanations else results
 
 
-def judge_remote(reviews: Reviews, url: str) -> Results:
-    """Sends the test half's raw texts to an endpoint, one a request."""
+def judge_remote(reviews: Reviews, url: str, explanations: bool = False) -> Results:
+    """Sends the test half's raw texts to an endpoint, one a request; and changed ones if ``explanations``."""
     remote = RemoteClassifier(url)
-    verdicts = list(
-        track(remote.verdicts([review.text for review in reviews.test]), "asking the endpoint", len(reviews.test))
-    )
+    texts = [review.text for review in reviews.test]
+    verdicts = list(track(remote.verdicts(texts), "asking the endpoint", len(texts)))
     labels = tuple(verdicts[0].scores) if verdicts else reviews.labels
-    if set(labels) != set(reviews.labels):
-        raise UsageError(f"the endpoint knows the labels {list(labels)}, the reviews have {list(reviews.labels)}")
-    return _results(reviews, labels, np.array([verdict.scores[labels[1]] for verdict in verdicts]))
+    _same(reviews, "endpoint", labels)
+    results = _results(reviews, labels, np.array([[verdict.scores[label] for label in labels] for verdict in verdicts]))
+
+    def ask(texts: Sequence[str], explain: bool) -> list[Verdict]:
+        return list(remote.verdicts(texts))
+
+    return _explained(results, texts, ask) if explanations else results
+
+
+def _same(reviews: Reviews, what: str, labels: tuple[str, ...]) -> None:
+    """Raises UsageError where reviews have a label that is not known."""
+    if not set(reviews.labels) <= set(labels):
+        raise UsageError(f"the {what} knows the labels {list(labels)}, the reviews have {list(reviews.labels)}")
+
+
+def _explained(results: Results, texts: Sequence[str], verdicts: Verdicts) -> Results:
+    found = deletion_curve(texts, verdicts, track=track)
+    if found is None:
+        say("no word of these texts is known to the model: there is no deletion curve")
+    return replace(results, deletion=found)
 
 
 def _results(reviews: Reviews, labels: tuple[str, ...], shares: Shares) -> Results:
@@ -135,8 +168,7 @@ def _results(reviews: Reviews, labels: tuple[str, ...], shares: Shares) -> Resul
 def _mistakes(
     test: Sequence[Review], labels: tuple[str, ...], shares: Shares, truth: NDArray[np.int64]
 ) -> tuple[Mistake, ...]:
-    judged = (shares > 0.5).astype(int)
-    confidence = np.where(judged == 1, shares, 1 - shares)
+    judged, confidence = shares.argmax(axis=1), shares.max(axis=1)
     wrong = np.flatnonzero(judged != truth)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES]
     return tuple(
@@ -146,5 +178,6 @@ def _mistakes(
 
 def write_report(results: Results, card: Mapping[str, Any], path: Path) -> None:
     """The report as one HTML file."""
+    page = html_report(results.metrics, card, results.name, results.mistakes, results.deletion)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(html_report(results.metrics, card, results.name, results.mistakes), "utf-8", "xmlcharrefreplace")
+    path.write_text(page, "utf-8", "xmlcharrefreplace")

@@ -10,8 +10,9 @@ import click
 
 from plaudit.cli import options as shared
 from plaudit.cli.terminal import give_json, say, track
-from plaudit.learning.recipes import Recipe, fitting
-from plaudit.text.prepared import export_csv, free_for_preparation, prepare
+from plaudit.learning.preparing import prepare_for
+from plaudit.learning.recipes import DEFAULT, Recipe
+from plaudit.text.prepared import export_csv, free_for_preparation
 from plaudit.text.sources import read_reviews
 
 
@@ -28,9 +29,9 @@ from plaudit.text.sources import read_reviews
 @shared.reading_options
 def command(reviews: str, out: Path, recipe: str | None, export: str | None, as_json: bool, **options: Any) -> None:
     free_for_preparation(out)
-    found = read_reviews(reviews, shared.columns_from(options), track)
-    chosen = Recipe.of(recipe or fitting(len(found.train)), **shared.recipe_settings(options))
-    data = prepare(found, chosen.reading, track)
+    columns, chosen = shared.columns_from(options), Recipe.of(recipe or DEFAULT, **shared.recipe_settings(options))
+    found = read_reviews(reviews, columns, track, chosen.kind == "ensemble")
+    data = prepare_for(chosen, found, track)
     data.save(out)
     say(f"{out}: {data.about.train:,} reviews to train on, {data.about.validation:,} for validation")
     if data.about.duplicates:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,16 @@ from plaudit.bundle.bundle import Bundle, free_for_a_bundle
 from plaudit.cli import options as shared
 from plaudit.cli.home import LEARNING_PARTS
 from plaudit.cli.job import Job, JobCommand
+from plaudit.cli.runs import kept_run
+from plaudit.cli.stopping import stop_asked
 from plaudit.cli.terminal import give_json, say, track
 from plaudit.cli.train_on import sagemaker_from, sagemaker_options, train_on_sagemaker
 from plaudit.errors import MissingExtra, UsageError
 from plaudit.learning.distributed import World
-from plaudit.learning.recipes import Recipe, fitting
+from plaudit.learning.preparing import prepare_for
+from plaudit.learning.recipes import DEFAULT, Recipe
 from plaudit.progress import quiet
-from plaudit.text.prepared import Prepared, prepare
+from plaudit.text.prepared import Prepared
 from plaudit.text.sources import read_reviews
 
 
@@ -76,9 +78,9 @@ def command(
         data = Prepared.load(Path(reviews))
         chosen = _as_prepared(data, recipe, settings)
     else:
-        found = read_reviews(reviews, columns, follow)
-        chosen = Recipe.of(recipe or fitting(len(found.train)), **settings)
-        data = prepare(found, chosen.reading, follow)
+        chosen = Recipe.of(recipe or DEFAULT, **settings)
+        found = read_reviews(reviews, columns, follow, chosen.kind == "ensemble")
+        data = prepare_for(chosen, found, follow)
     if leads and data.about.duplicates:
         say(f"{data.about.duplicates} reviews are kept out of training: their text stands in a held-out part")
     if leads:
@@ -114,23 +116,33 @@ def train(
     out = free_for_a_bundle(out)
     try:
         from plaudit.learning.checkpoint import remove as remove_checkpoint
-        from plaudit.learning.training import Interrupted, Training, Watch
+        from plaudit.learning.fitting import fit
+        from plaudit.learning.watch import Interrupted, Watch
     except ModuleNotFoundError as error:
         if error.name in LEARNING_PARTS:
             raise MissingExtra("Training", "train") from None
         raise
     beside = out.with_name(out.name + ".checkpoint")
     folder = checkpoints or (job.checkpoints if job else None) or beside
-    with World.from_environment(os.environ).joined() as world, _stop_asked(world) as asked:
-        stop = lambda: bool(asked)  # noqa: E731
-        watch = Watch(lambda line: say(f"  {line}"), track, stop) if world.leads else Watch(stop=stop)
+    with (
+        World.from_environment(os.environ).joined() as world,
+        stop_asked(world.leads, world.size == 1) as asked,
+        kept_run(world.leads and job is None, data.about, recipe, seed, folder) as run,
+    ):
+        watch = Watch(stop=lambda: bool(asked))
+        if world.leads:
+            watch = replace(watch, say=lambda line: say(f"  {line}"), track=track)
+        if run:
+            watch = replace(watch, epoch=run.epoch)
         try:
-            bundle = Training(data, recipe, seed, folder, watch, world).run()
+            bundle = fit(data, recipe, seed, folder=folder, watch=watch, world=world)
         except Interrupted as stopped:
             stopped.exit_code = 128 + (asked or [signal.SIGTERM])[0]
             raise
         if world.leads:
             bundle = job.save(bundle, out) if job else bundle.save(out)
+            if run:
+                run.finish(bundle)
             remove_checkpoint(folder)
         if world.leads and folder == beside:
             with suppress(OSError):
@@ -145,27 +157,4 @@ def _as_prepared(data: Prepared, name: str | None, settings: dict[str, Any]) -> 
         if settings.get(setting, value) != value:
             flag = setting.replace("_", "-")
             raise UsageError(f"the reviews were prepared with {setting} {value}: prepare them again with --{flag}")
-    return Recipe.of(name or fitting(data.about.reviews), **{**settings, **reading})
-
-
-@contextmanager
-def _stop_asked(world: World) -> Iterator[list[int]]:
-    """The signals that asked for a stop: Ctrl-C and SIGTERM. Alone, a second Ctrl-C stops at once.
-
-    torchrun passes on what its processes may have got already, and SIGKILL comes if they take too long.
-    """
-    asked: list[int] = []
-
-    def handler(number: int, frame: object) -> None:
-        if asked and number == signal.SIGINT and world.size == 1:
-            raise KeyboardInterrupt
-        if not asked and world.leads:
-            say("\nstopping after this batch …")
-        asked.append(number)
-
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, previous in before.items():
-            signal.signal(number, previous)
+    return Recipe.of(name or DEFAULT, **{**settings, **reading})

@@ -119,7 +119,7 @@ def _planned(
     options: OnSageMaker,
 ) -> TrainingPlan:  # fmt: skip
     """The plan for reviews that are read here first: what is wrong with them costs nothing yet."""
-    from plaudit.learning.recipes import Recipe, fitting
+    from plaudit.learning.recipes import DEFAULT, Recipe
     from plaudit.places.aws import images, training_job
     from plaudit.text.sources import locate, read_reviews
     from plaudit.version import __version__
@@ -132,7 +132,7 @@ def _planned(
         options.instance, options.count, options.spot, int(options.max_hours * 3600), training_job.volume_for(size)
     )
     found = read_reviews(reviews, columns, track)
-    chosen = Recipe.of(recipe or fitting(len(found.train)), **settings)
+    chosen = Recipe.of(recipe or DEFAULT, **settings)
     image = images.choose("train", fleet.accelerator, options.image)
     if warning := image.warning(date.today()):
         say(f"plaudit: {warning}")

@@ -14,7 +14,7 @@ import click
 
 from plaudit.bundle.bundle import Bundle
 from plaudit.cli.evaluate import judge, write_report
-from plaudit.cli.home import home, work_folder
+from plaudit.cli.home import work_folder
 from plaudit.cli.options import (
     REVIEWS_HELP,
     column_options,
@@ -27,8 +27,9 @@ from plaudit.cli.terminal import give_json, say, track
 from plaudit.cli.train import train
 from plaudit.cli.web import check_free, serve_road
 from plaudit.errors import PlauditError, UsageError
-from plaudit.learning.recipes import Recipe, fitting
-from plaudit.text.prepared import Prepared, prepare
+from plaudit.learning.preparing import prepare_for
+from plaudit.learning.recipes import DEFAULT, Recipe
+from plaudit.text.prepared import Prepared
 from plaudit.text.reviews import Reviews
 from plaudit.text.sources import SAMPLE, read_reviews, source_state
 from plaudit.text.tables import Columns
@@ -53,13 +54,11 @@ class Walk:
     @cached_property
     def reviews(self) -> Reviews:
         """The reviews, read only when a step needs them."""
-        return read_reviews(self.source, self.columns, track)
+        return read_reviews(self.source, self.columns, track, self.recipe.kind == "ensemble")
 
     @cached_property
     def recipe(self) -> Recipe:
-        if self.recipe_name:
-            return Recipe.of(self.recipe_name, **self.settings)
-        return Recipe.of(fitting(len(self.reviews.train)), **self.settings)
+        return Recipe.of(self.recipe_name or DEFAULT, **self.settings)
 
     @property
     def folder(self) -> Path:
@@ -102,23 +101,17 @@ def command(
 
 def along(walk: Walk) -> Bundle:
     """Reviews to an evaluated bundle; each step is made, or found unchanged."""
-    named = walk.recipe_name
-    # Which recipe fits depends on the number of reviews: remembered, so that they need not be read again.
-    remembered = _Record(home() / "recipes.json")
-    walk.recipe_name = named or remembered.unchanged(walk.source, walk.state)
     record = _Record(walk.folder / "steps.json")
-    _tell_reviews(walk)
     needs = _digest(walk.state, repr(walk.recipe.reading))
+    _tell_reviews(walk, record.unchanged("words", needs) is not None)
     data = _words(walk, record, needs)
-    if not named:
-        remembered.done(walk.source, walk.state, walk.recipe.name)
     needs = _digest(needs, json.dumps(walk.recipe.to_json()), str(walk.seed))
     bundle = _train(walk, record, needs, data)
     return _evaluate(walk, record, needs, bundle)
 
 
-def _tell_reviews(walk: Walk) -> None:
-    if "reviews" not in walk.__dict__:
+def _tell_reviews(walk: Walk, unchanged: bool) -> None:
+    if unchanged:
         walk.step("reviews", "nothing changed, skipped")
         return
     found = walk.reviews
@@ -136,7 +129,7 @@ def _words(walk: Walk, record: _Record, needs: str) -> Prepared:
             walk.step("words", "nothing changed, skipped")
             return found
     record.drop("words")
-    data = prepare(walk.reviews, recipe.reading, track)
+    data = prepare_for(recipe, walk.reviews, track)
     data.save(folder)
     record.done("words", needs)
     line = f"{data.vocabulary.size - 2:,} words have an id, with the {recipe.cleaning} cleaning"
@@ -160,8 +153,9 @@ def _train(walk: Walk, record: _Record, needs: str, data: Prepared) -> Bundle:
     say(f"train     recipe {walk.recipe.name}: {data.about.train:,} reviews, {data.about.validation:,} for validation")
     bundle = train(data, walk.recipe, walk.seed, path)
     record.done("train", needs)
-    best = bundle.card.training["best_epoch"]
-    walk.step("train", f"{bundle.card.training['parameters']:,} parameters, from epoch {best}, in {path}")
+    best = bundle.card.training.get("best_epoch")
+    epoch = f", from epoch {best}" if best else ""
+    walk.step("train", f"{bundle.card.training['parameters']:,} parameters{epoch}, in {path}")
     return bundle
 
 
@@ -170,7 +164,7 @@ def _evaluate(walk: Walk, record: _Record, needs: str, bundle: Bundle) -> Bundle
     unchanged = record.unchanged("evaluate", needs) and report.exists() and "test" in bundle.card.metrics
     if not unchanged:
         record.drop("evaluate")
-        results = judge(walk.reviews, bundle)
+        results = judge(walk.reviews, bundle, explanations=True)
         write_report(results, bundle.card.to_json(), report)
         card = bundle.card.with_metrics("test", results.metrics.summary())
         bundle = replace(bundle, card=card).save(walk.folder / "bundle")

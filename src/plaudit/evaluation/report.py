@@ -1,4 +1,4 @@
-"""What metrics look like, in a terminal and as a page. Knows metrics and a card; not how either came about."""
+"""What metrics look like as a page. Knows metrics and a card; not how either came about."""
 
 from __future__ import annotations
 
@@ -6,27 +6,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unicodedata import east_asian_width
 
 from plaudit.evaluation import charts
-from plaudit.evaluation.charts import escaped
+from plaudit.evaluation.deletion import Deletion
+from plaudit.evaluation.drawing import escaped
+from plaudit.evaluation.figures import (
+    DELETION_HEADS,
+    NAMES,
+    Stated,
+    bin_rows,
+    deletion_rows,
+    deletion_told,
+    figure,
+    label_heads,
+    label_rows,
+    meanings,
+)
 from plaudit.evaluation.metrics import Metrics
 from plaudit.text.markup import LINE_BREAK
 
 STYLE = Path(__file__).with_name("report.css")
 OPENING = 600
 LONGEST_VALUE = 24
-SCORING = ("labels", "cleaning", "max_words", "prior", "temperature")
-MEASURES = (
-    ("accuracy", "Accuracy", "share of reviews judged rightly"),
-    ("precision", "Precision", "share of those judged “{second}” that are"),
-    ("recall", "Recall", "share of the “{second}” that were judged so"),
-    ("f1", "F1", "harmonic mean of precision and recall"),
-    ("roc_auc", "ROC AUC", "chance that a “{second}” review scores above a “{first}” one"),
-    ("log_loss", "Log loss", "mean surprise at the true label, in nats; 0 is perfect, 0.693 a coin’s"),
-    ("brier", "Brier score", "mean squared error of the probability; 0 is perfect, 0.25 a coin’s"),
-    ("calibration_error", "Calibration error", "mean gap between what was said and what came true, over 15 bins"),
-)
+SCORING = ("labels", "cleaning", "max_words", "ngrams", "priors", "temperature")
 
 
 @dataclass(frozen=True)
@@ -39,41 +41,13 @@ class Mistake:
     probability: float
 
 
-def table(metrics: Metrics) -> str:
-    """The figures and the confusion matrix for a terminal."""
-    figures = [("Reviews", f"{metrics.reviews:,}")]
-    figures += [(name, _figure(getattr(metrics, field))) for field, name, _ in MEASURES]
-    labels = [_printable(label) for label in metrics.labels]
-    confusion = [("", *(f"judged {label}" for label in labels))]
-    for label, row in zip(labels, metrics.confusion, strict=True):
-        confusion.append((f"labelled {label}", *(f"{count:,}" for count in row)))
-    return f"{_aligned(figures)}\n\n{_aligned(confusion)}\n"
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells as lines: the first column to the left, the others to the right."""
-    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        gaps = [" " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)]
-        rest = [gap + cell for gap, cell in zip(gaps[1:], row[1:], strict=True)]
-        lines.append("  ".join([row[0] + gaps[0], *rest]))
-    return "\n".join(lines)
-
-
-def _width(cell: str) -> int:
-    return sum(2 if east_asian_width(character) in "WF" else 1 for character in cell)
-
-
-def _printable(label: str) -> str:
-    return "".join(character if character.isprintable() else "\ufffd" for character in label)
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
-
-
-def html_report(metrics: Metrics, card: Mapping[str, Any], title: str, mistakes: Sequence[Mistake] = ()) -> str:
+def html_report(
+    metrics: Metrics,
+    card: Mapping[str, Any],
+    title: str,
+    mistakes: Sequence[Mistake] = (),
+    deletion: Deletion | None = None,
+) -> str:
     """One page that stands alone: figures, pictures, the most confident mistakes first, and the model's card."""
     judge = f", judged by {escaped(card['name'])}" if card.get("name") else ""
     return f"""<!doctype html>
@@ -91,6 +65,7 @@ def html_report(metrics: Metrics, card: Mapping[str, Any], title: str, mistakes:
 <main>
 {_results(metrics)}
 {_pictures(metrics)}
+{_explanations(deletion)}
 {_training(_part(card, "training"))}
 {_reading(metrics, mistakes)}
 {_about(card)}
@@ -101,49 +76,61 @@ def html_report(metrics: Metrics, card: Mapping[str, Any], title: str, mistakes:
 
 
 def _results(metrics: Metrics) -> str:
-    names = {"first": metrics.labels[0], "second": metrics.labels[1]}
+    told = meanings(metrics)
     rows = "".join(
-        f'<tr><th scope="row">{name}</th><td>{_figure(getattr(metrics, field))}</td>'
-        f"<td>{escaped(meaning.format(**names))}</td></tr>"
-        for field, name, meaning in MEASURES
+        f'<tr><th scope="row">{name}</th><td>{figure(getattr(metrics, field))}</td><td>{escaped(told[field])}</td></tr>'
+        for field, name in NAMES.items()
     )
-    right = sum(metrics.confusion[i][i] for i in (0, 1))
+    right = sum(row[i] for i, row in enumerate(metrics.confusion))
     figures = (
         f'<p class="figure">{_percent(metrics.accuracy)}</p>'
         f'<p class="lead">{right:,} of {metrics.reviews:,} reviews judged rightly.</p>'
         f'<table class="figures"><caption>Figures</caption><tbody>{rows}</tbody></table>'
     )
     confusion = _shown(charts.confusion_matrix(metrics), "Confusion matrix", "Right verdicts stand on the diagonal.")
-    return f'<section class="results"><h2 class="hidden">Results</h2><div>{figures}</div>{confusion}</section>'
+    beside = f"<div>{confusion}{_labels(metrics)}</div>"
+    return f'<section class="results"><h2 class="hidden">Results</h2><div>{figures}</div>{beside}</section>'
+
+
+def _labels(metrics: Metrics) -> str:
+    if len(metrics.labels) == 2:
+        return ""
+    return f'<h3 class="below">Label by label</h3>{_table(("Label", *label_heads()), label_rows(metrics), "labels")}'
 
 
 def _pictures(metrics: Metrics) -> str:
-    second = f"“{escaped(metrics.labels[1])}”"
+    stated = Stated.by(metrics)
+    line = "On the dashed line, as many as was said. The numbers count each bin’s reviews."
     figures = (
-        _shown(
-            charts.roc_curve(metrics), "ROC curve", "The dot is the verdict as given, at 0.5." if metrics.curve else ""
-        ),
-        _shown(
-            charts.reliability_diagram(metrics),
-            "Reliability",
-            f"Of reviews given a probability of {second}, how many are? On the dashed line, as many as was said. "
-            "The numbers count each bin’s reviews.",
-        ),
-        _shown(charts.histogram(metrics), "Histogram", f"Reviews by their probability of {second} and true label."),
+        _shown(charts.roc_curve(metrics), "ROC curve", stated.curve if metrics.curve else ""),
+        _shown(charts.reliability_diagram(metrics), "Reliability", f"{escaped(stated.question)} {line}"),
+        _shown(charts.histogram(metrics), "Histogram", escaped(stated.counted)),
     )
-    return _section("Ranking and calibration", f'<div class="row">{"".join(figures)}</div>{_bins(metrics)}')
+    bins = _table(("Probability", "Reviews", "Mean", f"Share {stated.true}"), bin_rows(metrics), "bins")
+    folded = f"<details><summary>The bins in figures</summary>{bins}</details>" if metrics.bins else ""
+    return _section("Ranking and calibration", f'<div class="row">{"".join(figures)}</div>{folded}')
 
 
-def _bins(metrics: Metrics) -> str:
-    rows = "".join(
-        f'<tr><th scope="row">{found.low:.3f}–{found.high:.3f}</th><td>{found.reviews:,}</td>'
-        f"<td>{found.mean_probability:.3f}</td><td>{found.share_positive:.3f}</td></tr>"
-        for found in metrics.bins
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], about: str) -> str:
+    head = "".join(f'<th scope="col">{escaped(name)}</th>' for name in heads)
+    body = "".join(
+        f'<tr><th scope="row">{escaped(row[0])}</th>{"".join(f"<td>{escaped(cell)}</td>" for cell in row[1:])}</tr>'
+        for row in rows
     )
-    names = ("Probability", "Reviews", "Mean", f"Share {escaped(metrics.labels[1])}")
-    head = "".join(f'<th scope="col">{name}</th>' for name in names)
-    body = f'<table class="bins"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
-    return f"<details><summary>The bins in figures</summary>{body}</details>" if rows else ""
+    table = f'<table class="bins"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return f'<div class="scroll" role="group" aria-label="{about}" tabindex="0">{table}</div>'
+
+
+def _explanations(deletion: Deletion | None) -> str:
+    if deletion is None:
+        return ""
+    picture = _shown(charts.deletion_curve(deletion), "Deletion curve", deletion_told(deletion))
+    note = (
+        '<p class="fine">Verdicts with another label, and the mean probability of the label first given: without the'
+        f" words that count most for it, and without as many random ones ({deletion.draws} draws a text).</p>"
+    )
+    table = f"<div><h3>In figures</h3>{_table(DELETION_HEADS, deletion_rows(deletion), 'deletion curve')}{note}</div>"
+    return _section("Do verdicts hang on the words they name?", f'<div class="results">{picture}{table}</div>')
 
 
 def _training(training: Mapping[str, Any]) -> str:
@@ -160,16 +147,17 @@ def _training(training: Mapping[str, Any]) -> str:
 
 def _reading(metrics: Metrics, mistakes: Sequence[Mistake]) -> str:
     surest = sorted(mistakes, key=lambda mistake: -mistake.probability)
-    items = "".join(_mistake(mistake, int(mistake.judged == metrics.labels[1])) for mistake in surest)
+    kinds = {label: f"toward-{i}" for i, label in enumerate(metrics.labels)} if len(metrics.labels) == 2 else {}
+    items = "".join(_mistake(mistake, kinds.get(mistake.judged, "")) for mistake in surest)
     note = '<p class="fine">Wrong verdicts, the most confident first.</p>'
     return _section("Mistakes to read", f'{note}<ol class="mistakes">{items}</ol>') if items else ""
 
 
-def _mistake(mistake: Mistake, toward: int) -> str:
+def _mistake(mistake: Mistake, kind: str) -> str:
     opening, rest = _folded(mistake.text.replace(LINE_BREAK, "\n").strip() or "(no text)")
     more = f" …<details><summary>The rest</summary>{escaped(rest)}</details>" if rest else ""
     return (
-        f'<li><p class="toward-{toward}"><strong>{escaped(mistake.judged)}</strong> {_percent(mistake.probability)}'
+        f'<li><p class="{kind}"><strong>{escaped(mistake.judged)}</strong> {_percent(mistake.probability)}'
         f" <span>labelled {escaped(mistake.label)}</span></p>"
         f'<blockquote dir="auto">{escaped(opening)}{more}</blockquote></li>'
     )

@@ -13,22 +13,34 @@ from plaudit.text.encoding import Encoded, Ids, pad
 
 WIDTH_STEP = 16
 POOL = 50
+SHORT = 32
 
 
-def plan_epoch(lengths: Ids, batch_size: int, seed: int, epoch: int) -> list[Ids]:
+def plan_epoch(lengths: Ids, batch_size: int, seed: int, epoch: int, beside: int = 0) -> list[Ids]:
     """The epoch's batches as indices, the same for the same seed and epoch.
 
-    Reviews are shuffled, sorted by length within pools of 50 batches, and the batches shuffled again.
-    A review without a word is in none.
+    Reviews are shuffled, sorted by length within pools of 50 batches, and the batches shuffled again. The last
+    ``beside`` texts are dealt out to these batches evenly, on top of ``batch_size``. A text without a word is in none.
     """
     random = np.random.default_rng((seed, epoch))
-    order = random.permutation(np.flatnonzero(lengths))
+    reviews = len(lengths) - beside
+    order = random.permutation(np.flatnonzero(lengths[:reviews]))
     batches: list[Ids] = []
     for start in range(0, len(order), batch_size * POOL):
         pool = order[start : start + batch_size * POOL]
         pool = pool[np.argsort(lengths[pool], kind="stable")]
         batches += [pool[at : at + batch_size] for at in range(0, len(pool), batch_size)]
-    return [batches[at] for at in random.permutation(len(batches))]
+    batches = [batches[at] for at in random.permutation(len(batches))]
+    if not beside:
+        return batches
+    dealt = np.array_split(reviews + random.permutation(np.flatnonzero(lengths[reviews:])), len(batches))
+    return [np.concatenate(pair) for pair in zip(batches, dealt, strict=True)]
+
+
+def blocks(lengths: Ids, batch: Ids) -> list[Ids]:
+    """``batch`` as the texts of up to `SHORT` words and the longer ones, which are padded apart."""
+    short = lengths[batch] <= SHORT
+    return [part for part in (batch[short], batch[~short]) if len(part)]
 
 
 def by_length(lengths: Ids, batch_size: int) -> list[Ids]:

@@ -7,20 +7,42 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 LOWEST, HIGHEST = 0.05, 20.0
+PRIOR = 1.0
 
 
-def log_loss(scores: Floats, labels: NDArray[np.int64]) -> float:
-    """Mean negative log-likelihood, in nats, of 0/1 labels under log-odds ``scores``."""
-    return float(np.logaddexp(0, -scores * (2 * labels - 1)).mean())
+def log_loss(logits: Floats, labels: NDArray[np.int64]) -> float:
+    """Mean negative log-likelihood, in nats, of ``labels`` (n,) under ``logits`` (n, units).
+
+    One unit is the log-odds of label 1 of two; else there is one a label.
+    """
+    if logits.shape[1] == 1:
+        return float(np.logaddexp(0, -logits[:, 0] * (2 * labels - 1)).mean())
+    highest = logits.max(axis=1)
+    total = highest + np.log(np.exp(logits - highest[:, np.newaxis]).sum(axis=1))
+    return float((total - logits[np.arange(len(labels)), labels]).mean())
 
 
-def fit_temperature(scores: Floats, labels: NDArray[np.int64]) -> float:
-    """What to divide ``scores`` by so that their log loss is lowest: a golden-section search over its logarithm."""
+def accuracy(logits: Floats, labels: NDArray[np.int64]) -> float:
+    """The share of ``labels`` (n,) that have the highest of ``logits`` (n, units)."""
+    judged = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(axis=1)
+    return float(np.mean(judged == labels))
+
+
+def fit_temperature(evidence: Floats, biases: Floats, labels: NDArray[np.int64]) -> float:
+    """What to divide ``evidence`` (n, units) by so that, with ``biases``, the log loss is lowest.
+
+    A golden-section search over its logarithm, which a weak prior keeps near 0: a few reviews that are all judged
+    rightly must not make a model certain.
+    """
+
+    def cost(logarithm: float) -> float:
+        return log_loss(biases + evidence / np.exp(logarithm), labels) + PRIOR * logarithm**2 / len(labels)
+
     golden = (5**0.5 - 1) / 2
     low, high = np.log(LOWEST), np.log(HIGHEST)
     while high - low > 1e-4:
         left, right = high - golden * (high - low), low + golden * (high - low)
-        if log_loss(scores / np.exp(left), labels) < log_loss(scores / np.exp(right), labels):
+        if cost(left) < cost(right):
             high = right
         else:
             low = left

@@ -11,9 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as from_safetensors
 from safetensors.torch import save_file
-from torch import Tensor
-
-from plaudit.learning.network import Network
+from torch import Tensor, nn
 
 NAME = "checkpoint.safetensors"
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -37,7 +35,7 @@ class State:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-def save(folder: Path, state: State, network: Network, optimizer: torch.optim.Adam, best: dict[str, Tensor]) -> None:
+def save(folder: Path, state: State, network: nn.Module, optimizer: torch.optim.Adam, best: dict[str, Tensor]) -> None:
     """Writes the checkpoint beside the old one and swaps them: a kill leaves one of the two whole."""
     tensors = {f"weights.{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"best.{name}": value for name, value in best.items()}
@@ -64,7 +62,7 @@ def read(folder: Path) -> bytes:
 
 
 def restore(
-    content: bytes, identity: str, network: Network, optimizer: torch.optim.Adam
+    content: bytes, identity: str, network: nn.Module, optimizer: torch.optim.Adam
 ) -> tuple[State, dict[str, Tensor]] | None:
     """Puts a checkpoint of the same training into ``network`` and ``optimizer``; None where it is not one."""
     try:

@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from plaudit.bundle.bundle import Bundle
 from plaudit.bundle.classifier import Classifier
 from plaudit.errors import UsageError
-from plaudit.learning.recipes import Recipe, fitting
-from plaudit.learning.training import Training
-from plaudit.text.prepared import prepare
+from plaudit.learning.fitting import fit
+from plaudit.learning.preparing import prepare_for
+from plaudit.learning.recipes import DEFAULT, Recipe
 from plaudit.text.reviews import Review, Reviews
 
 
 class SentimentClassifier:
     """A recipe as an estimator. ``settings`` override single settings of the recipe, as in `Recipe.of`.
 
-    ``recipe`` None takes the one that fits the number of texts. After `fit`: ``classes_``, the two
+    ``recipe`` None takes `lstm`. After `fit`: ``classes_``, the
     labels in order; ``bundle_``, what `save` writes.
     """
 
@@ -37,19 +37,19 @@ class SentimentClassifier:
         if len(texts) != len(y):
             raise UsageError(f"{len(texts)} texts and {len(y)} labels: there has to be one label a text")
         self.classes_, places = np.unique(np.asarray(y), return_inverse=True)
-        if len(self.classes_) != 2:
-            raise UsageError(f"the labels are {self.classes_.tolist()}: this recipe takes two")
+        if len(self.classes_) < 2:
+            raise UsageError(f"every text has the same label, {self.classes_.tolist()}: two are needed")
         names = tuple(str(label) for label in self.classes_)
         found = [Review(text, names[place]) for text, place in zip(texts, places, strict=True)]
         reviews = Reviews("texts in memory", "fit", names, found, [])
-        recipe = Recipe.of(self.recipe or fitting(len(texts)), **self.settings)
-        data = prepare(reviews, recipe.reading)
-        self.bundle_: Bundle = Training(data, recipe, self.seed).run()
+        recipe = Recipe.of(self.recipe or DEFAULT, **self.settings)
+        data = prepare_for(recipe, reviews)
+        self.bundle_: Bundle = fit(data, recipe, self.seed)
         self._classifier = Classifier(self.bundle_)
         return self
 
     def predict_proba(self, X: Sequence[str]) -> NDArray[np.float64]:  # noqa: N803
-        """The probability of each label: an array (n, 2) in the order of ``classes_``."""
+        """The probability of each label: an array (n, labels) in the order of ``classes_``."""
         if not hasattr(self, "_classifier"):
             raise UsageError("this classifier is not fitted yet: call fit first")
         return self._classifier.predict_proba(_texts(X))

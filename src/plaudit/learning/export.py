@@ -1,93 +1,210 @@
 """A trained network as ONNX, for scoring without torch. Knows the graph, and nothing of training.
 
-The graph is written out by hand: it is a few nodes, the same for every torch version, and it gives
-the score after every word, whatever the number of reviews and of words.
+The graph is written out by hand: it is a few nodes, the same for every torch version, and it gives each word's
+evidence, whatever the number of reviews and of words. The embedding stays in weights.safetensors; the graph points
+to it there. ``int8`` weights are one int8 row and one scale for each word and each gate (ONNX Runtime's
+DynamicQuantizeLSTM), a quarter of the bytes that every word has to be multiplied by.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from safetensors.numpy import save as to_safetensors
 
-from plaudit.errors import PlauditError
-from plaudit.learning.network import Network
+from plaudit.bundle.bundle import WEIGHTS
+from plaudit.learning.network import LSTMS, Network
+from plaudit.learning.quantisation import int8_gates, int8_rows
 
 OPSET = 17
 IR_VERSION = 8
-TOLERANCE = 1e-4
+MICROSOFT = "com.microsoft"
+EMBEDDING, SCALE = "embedding.weight", "embedding.scale"
+Arrays = dict[str, NDArray[Any]]
+Singles = NDArray[np.float32]
 
 
-def export(network: Network) -> bytes:
-    """ONNX with input ``ids`` (reviews, words) int64 and output ``scores`` (reviews, words) float32.
+def export(network: Network, int8: bool) -> tuple[bytes, bytes]:
+    """weights.safetensors, and ONNX from ``ids`` (reviews, words) to ``evidence`` (reviews, words, units).
 
-    Raises PlauditError if ONNX Runtime's scores differ from torch's by more than 1e-4.
+    With ``int8`` the embedding is rounded to int8 and the rest of weights.safetensors to float16.
     """
-    content: bytes = _model(network).SerializeToString()
-    _compare(network, content)
-    return content
+    weights: Arrays = {name: value.detach().float().cpu().numpy() for name, value in network.state_dict().items()}
+    kept = _rounded(weights) if int8 else weights
+    stored = to_safetensors(kept)
+    return stored, _model(_Graph(int8), network, kept, _offsets(stored)).SerializeToString()
 
 
-def _model(network: Network) -> onnx.ModelProto:
-    weights = {name: value.detach().float().numpy() for name, value in network.state_dict().items()}
-    constants = {
-        "embedding": weights["embedding.weight"],
-        "dense_weight": weights["dense.weight"].T,
-        "dense_bias": weights["dense.bias"],
-        "direction": np.array([1], dtype=np.int64),
-        "unit": np.array([2], dtype=np.int64),
-    }
-    nodes = [
-        helper.make_node("Gather", ["embedding", "ids"], ["vectors"]),
-        helper.make_node("Transpose", ["vectors"], ["states_0"], perm=[1, 0, 2]),
-    ]
-    layers = network.lstm.num_layers
-    for layer in range(layers):
-        constants |= _layer_constants(weights, layer)
-        names = [f"states_{layer}", f"W_{layer}", f"R_{layer}", f"B_{layer}"]
-        nodes.append(helper.make_node("LSTM", names, [f"both_{layer}"], hidden_size=network.lstm.hidden_size))
-        nodes.append(helper.make_node("Squeeze", [f"both_{layer}", "direction"], [f"states_{layer + 1}"]))
-    nodes += [
-        helper.make_node("MatMul", [f"states_{layers}", "dense_weight"], ["product"]),
-        helper.make_node("Add", ["product", "dense_bias"], ["units"]),
-        helper.make_node("Squeeze", ["units", "unit"], ["by_word"]),
-        helper.make_node("Transpose", ["by_word"], ["scores"], perm=[1, 0]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "plaudit",
-        [helper.make_tensor_value_info("ids", TensorProto.INT64, ["reviews", "words"])],
-        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["reviews", "words"])],
-        [numpy_helper.from_array(np.ascontiguousarray(value), name) for name, value in constants.items()],
+def export_table(table: NDArray[np.float32]) -> tuple[bytes, bytes]:
+    """The same for a linear model: ``table`` (ids, units) is each id's evidence."""
+    stored = to_safetensors({EMBEDDING: table})
+    graph = _Graph(False)
+    graph.node("Gather", [EMBEDDING, "ids"], "evidence")
+    return stored, _finished(graph, {EMBEDDING: table}, _offsets(stored)).SerializeToString()
+
+
+def _rounded(weights: Arrays) -> Arrays:
+    table = weights[EMBEDDING]
+    quantised, scales = int8_rows(table)
+    rest = {name: value.astype(np.float16) for name, value in weights.items() if name != EMBEDDING}
+    return {EMBEDDING: quantised, SCALE: scales, **rest}
+
+
+def restored(tensors: Mapping[str, NDArray[Any]]) -> dict[str, torch.Tensor]:
+    """The weights of a bundle as torch names them, in float32, however they are stored."""
+    found = {name: torch.from_numpy(value.astype(np.float32)) for name, value in tensors.items() if name != SCALE}
+    if SCALE in tensors:
+        found[EMBEDDING] *= torch.from_numpy(tensors[SCALE].astype(np.float32)).unsqueeze(1)
+    return found
+
+
+def _offsets(stored: bytes) -> dict[str, tuple[int, int]]:
+    """Where each tensor of a safetensors file begins, and its length, in bytes."""
+    start = 8 + int.from_bytes(stored[:8], "little")
+    header = json.loads(stored[8:start])
+    spans = {name: entry["data_offsets"] for name, entry in header.items() if name != "__metadata__"}
+    return {name: (start + begin, end - begin) for name, (begin, end) in spans.items()}
+
+
+@dataclass
+class _Graph:
+    """Nodes and constants as they come together."""
+
+    int8: bool
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    constants: Arrays = field(default_factory=dict)
+
+    def node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
+        return output
+
+    def constant(self, name: str, value: Any) -> str:
+        self.constants[name] = np.ascontiguousarray(value)
+        return name
+
+    def axes(self, *axes: int) -> str:
+        return self.constant("axes_" + "_".join(map(str, axes)), np.array(axes, dtype=np.int64))
+
+
+def _model(graph: _Graph, network: Network, weights: Arrays, offsets: dict[str, tuple[int, int]]) -> onnx.ModelProto:
+    node, axes = graph.node, graph.axes
+    vectors = node("Gather", [EMBEDDING, "ids"], "rows")
+    if graph.int8:
+        scales = node("Cast", [node("Gather", [SCALE, "ids"], "row_scales")], "scales", to=TensorProto.FLOAT)
+        rows = node("Cast", [vectors], "float_rows", to=TensorProto.FLOAT)
+        vectors = node("Mul", [rows, node("Unsqueeze", [scales, axes(2)], "scales_2")], "vectors")
+    real = node(
+        "Cast", [node("Not", [node("Equal", ["ids", graph.constant("zero", 0)], "padding")], "words")], "real_2", to=1
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-    onnx.checker.check_model(model, full_check=True)
-    return model
+    lengths = node("ReduceSum", [real, axes(1)], "lengths", keepdims=0)
+    node("Cast", [lengths], "sequence_lens", to=TensorProto.INT32)
+    by_time = node("Transpose", [vectors], "vectors_by_time", perm=[1, 0, 2])
+    plain = {name: value.astype(np.float32) for name, value in weights.items() if name not in (EMBEDDING, SCALE)}
+    directions = []
+    for direction, lstm in network.lstms.items():
+        found = by_time
+        for layer in range(lstm.num_layers):
+            inward, inner, biases = _gates(plain, LSTMS[direction], layer)
+            found = _layer(graph, f"{direction}_{layer}", (inward, inner, biases), found)
+        directions.append(found)
+    joined = node("Concat", directions, "states_by_time", axis=2)
+    states = node("Transpose", [joined], "states", perm=[1, 0, 2])
+    mask = node("Unsqueeze", [real, axes(2)], "real")
+    evidence = _pooled(graph, plain, states, mask) if network.pooled else _last(graph, plain, states)
+    node("Mul", [evidence, mask], "evidence")
+    return _finished(graph, weights, offsets)
 
 
-def _layer_constants(weights: dict[str, NDArray[np.float32]], layer: int) -> dict[str, NDArray[np.float32]]:
-    def gates(name: str) -> NDArray[np.float32]:
-        """torch keeps the gates as input, forget, cell, output; ONNX as input, output, forget, cell."""
-        inputs, forget, cell, output = np.split(weights[f"lstm.{name}_l{layer}"], 4)
+def _layer(graph: _Graph, of: str, gates: tuple[Singles, Singles, Singles], states: str) -> str:
+    """One layer of one direction: states (time, reviews, hidden)."""
+    inward, inner, biases = gates
+    attributes = {"hidden_size": inner.shape[2], "direction": "reverse" if of.startswith("backward") else "forward"}
+    bias, output = graph.constant(f"B_{of}", biases), f"states_{of}"
+    if graph.int8:
+        inputs = [states, "", "", bias, "sequence_lens", "", "", ""]
+        for at, (name, value) in enumerate((("W", inward), ("R", inner)), 1):
+            quantised, scales = int8_gates(value)
+            inputs[at] = graph.constant(f"{name}_{of}", quantised)
+            inputs.append(graph.constant(f"{name}_scale_{of}", scales))
+            inputs.append(graph.constant(f"{name}_zero_{of}", np.zeros(scales.shape, dtype=np.int8)))
+        graph.node("DynamicQuantizeLSTM", inputs, f"{output}_4", domain=MICROSOFT, **attributes)
+    else:
+        inputs = [states, graph.constant(f"W_{of}", inward), graph.constant(f"R_{of}", inner), bias, "sequence_lens"]
+        graph.node("LSTM", inputs, f"{output}_4", **attributes)
+    return graph.node("Squeeze", [f"{output}_4", graph.axes(1)], output)
+
+
+def _gates(weights: Arrays, lstm: str, layer: int) -> tuple[Singles, Singles, Singles]:
+    """W, R and B; torch keeps the gates as input, forget, cell, output; ONNX as input, output, forget, cell."""
+
+    def ordered(name: str) -> NDArray[np.float32]:
+        inputs, forget, cell, output = np.split(weights[f"{lstm}.{name}_l{layer}"], 4)
         return np.concatenate([inputs, output, forget, cell])[np.newaxis]
 
-    biases = np.concatenate([gates("bias_ih"), gates("bias_hh")], axis=1)
-    return {f"W_{layer}": gates("weight_ih"), f"R_{layer}": gates("weight_hh"), f"B_{layer}": biases}
+    biases = np.concatenate([ordered("bias_ih"), ordered("bias_hh")], axis=1)
+    return ordered("weight_ih"), ordered("weight_hh"), biases
 
 
-def _compare(network: Network, content: bytes) -> None:
-    random = np.random.default_rng(0)
-    ids = random.integers(1, network.embedding.num_embeddings, (3, 40))
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    (scores,) = session.run(None, {"ids": ids})
-    network.eval()
-    with torch.no_grad():
-        expected = network(torch.from_numpy(ids)).numpy()
-    difference = float(np.abs(scores - expected).max())
-    if not difference <= TOLERANCE:
-        raise PlauditError(
-            f"the exported network differs from the trained one by {difference}: this is a fault of ours"
-        )
+def _last(graph: _Graph, weights: Arrays, states: str) -> str:
+    """The score after a word less the score before it."""
+    node, constant = graph.node, graph.constant
+    product = node("MatMul", [states, constant("dense", weights["dense.weight"].T)], "product")
+    after = node("Add", [product, constant("dense_bias", weights["dense.bias"])], "after")
+    start, stop = constant("start", np.array([0])), constant("stop", np.array([-1]))
+    earlier = node("Slice", [after, start, stop, graph.axes(1)], "earlier")
+    nothing = node(
+        "Mul",
+        [
+            node("Slice", [after, start, constant("one", np.array([1])), "axes_1"], "first"),
+            constant("none", np.float32(0)),
+        ],
+        "nothing",
+    )
+    before = node("Concat", [nothing, earlier], "before", axis=1)
+    return node("Sub", [after, before], "steps")
+
+
+def _pooled(graph: _Graph, weights: Arrays, states: str, mask: str) -> str:
+    """Each word's part of the mean, and the maxima that it holds; words that share a maximum share its weight."""
+    node, constant = graph.node, graph.constant
+    mean, maximum = np.split(weights["dense.weight"].T, 2)
+    total = node("ReduceSum", [mask, graph.axes(1)], "total", keepdims=1)
+    by_mean = node("Div", [node("MatMul", [states, constant("dense_mean", mean)], "of_mean"), total], "by_mean")
+    hidden = node(
+        "Mul",
+        [node("Sub", [constant("one", np.float32(1)), mask], "padding_3"), constant("low", np.float32(-4))],
+        "hidden",
+    )
+    masked = node("Add", [states, hidden], "masked")
+    highest = node("ReduceMax", [masked], "highest", axes=[1], keepdims=1)
+    holds = node("Cast", [node("Equal", [masked, highest], "equal")], "holds", to=TensorProto.FLOAT)
+    shares = node("Div", [holds, node("ReduceSum", [holds, "axes_1"], "holders", keepdims=1)], "shares")
+    held = node("Mul", [states, shares], "held")
+    by_maximum = node("MatMul", [held, constant("dense_max", maximum)], "by_max")
+    return node("Add", [by_mean, by_maximum], "spread")
+
+
+def _finished(graph: _Graph, weights: Arrays, offsets: dict[str, tuple[int, int]]) -> onnx.ModelProto:
+    taken = helper.make_tensor_value_info("ids", TensorProto.INT64, ["reviews", "words"])
+    given = helper.make_tensor_value_info("evidence", TensorProto.FLOAT, ["reviews", "words", "units"])
+    constants = [numpy_helper.from_array(value, name) for name, value in graph.constants.items()]
+    pointers = [_pointer(name, weights[name], *offsets[name]) for name in (EMBEDDING, SCALE) if name in weights]
+    made = helper.make_graph(graph.nodes, "plaudit", [taken], [given], [*constants, *pointers])
+    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
+    return helper.make_model(made, opset_imports=opsets, ir_version=IR_VERSION)
+
+
+def _pointer(name: str, value: NDArray[Any], offset: int, length: int) -> TensorProto:
+    tensor = TensorProto(name=name, dims=value.shape, data_location=TensorProto.EXTERNAL)
+    tensor.data_type = helper.np_dtype_to_tensor_dtype(value.dtype)
+    for key, found in (("location", WEIGHTS), ("offset", str(offset)), ("length", str(length))):
+        tensor.external_data.add(key=key, value=found)
+    return tensor

@@ -1,25 +1,42 @@
-"""The network: a review's ids in, a score after every word out. Knows torch, and no text."""
+"""The network: a review's ids in, each word's evidence for each label out. Knows torch, and no text."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from plaudit.errors import UsageError
+from plaudit.learning.pretrained import Pretrained
 from plaudit.learning.recipes import Recipe
-from plaudit.text.vocabulary import INFREQUENT, NO_WORD
+from plaudit.learning.schedule import DIRECTIONS
+from plaudit.text.vocabulary import INFREQUENT, NO_WORD, Vocabulary
+
+WHOLE = slice(None)
+LSTMS = {"forward": "lstm", "backward": "lstm_backward"}
 
 
 class Network(nn.Module):
-    """Embedding, LSTM, and one linear unit that reads the state as log-odds of the second label.
+    """Embedding, LSTM, and a linear layer that reads its states as logits beside the labels' ``biases``.
 
-    With 5,000 ids, 32 and 200 it is the original's network, parameter for parameter.
+    ``biases`` (units,) stay as they are: one unit, the log-odds of the second label, for two labels, else one a label.
+    The layer reads the state after the last word, or the mean and the maximum of the states after every word
+    (Howard and Ruder 2018); both can be told apart by word exactly, which is a word's evidence. With 5,000 ids, 32, 200
+    and the last state it is the original's network, parameter for parameter.
     """
 
-    def __init__(self, recipe: Recipe, vocab_size: int) -> None:
+    def __init__(self, recipe: Recipe, vocab_size: int, biases: NDArray[np.float64]) -> None:
         super().__init__()
+        self.directions = DIRECTIONS if recipe.direction == "both" else (recipe.direction,)
+        self.pooled = recipe.pooling == "mean and max"
+        states = recipe.hidden_dim * len(self.directions)
         self.embedding = nn.Embedding(vocab_size, recipe.embedding_dim, padding_idx=NO_WORD)
-        self.lstm = nn.LSTM(recipe.embedding_dim, recipe.hidden_dim, recipe.layers)
-        self.dense = nn.Linear(recipe.hidden_dim, 1)
+        for direction in self.directions:
+            self.add_module(LSTMS[direction], nn.LSTM(recipe.embedding_dim, recipe.hidden_dim, recipe.layers))
+        self.dense = nn.Linear(2 * states if self.pooled else states, len(biases), bias=not self.pooled)
+        self.register_buffer("biases", torch.tensor(biases, dtype=torch.float32), persistent=False)
+        self.biases: Tensor
         self._dropout = nn.Dropout(recipe.dropout)
         self._word_dropout = recipe.word_dropout
         self._start(recipe.embedding_dim, recipe.hidden_dim)
@@ -31,42 +48,114 @@ class Network(nn.Module):
         """
         with torch.no_grad():
             self.embedding.weight.mul_(embedding**-0.5)
-            for name, bias in self.lstm.named_parameters():
-                if name.startswith("bias_ih"):
-                    bias[hidden : 2 * hidden] += 1
+            for lstm in self.lstms.values():
+                for name, bias in lstm.named_parameters():
+                    if name.startswith("bias_ih"):
+                        bias[hidden : 2 * hidden] += 1
+
+    @property
+    def lstms(self) -> dict[str, nn.LSTM]:
+        """The LSTM of each direction."""
+        found = {direction: self.get_submodule(LSTMS[direction]) for direction in self.directions}
+        return {direction: lstm for direction, lstm in found.items() if isinstance(lstm, nn.LSTM)}
 
     @property
     def parameters_count(self) -> int:
         return sum(parameter.numel() for parameter in self.parameters())
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Scores (batch, time) after every word of ``ids`` (batch, time)."""
-        scores: Tensor = self.dense(self._states(ids, slice(None), len(ids))).squeeze(2).transpose(0, 1)
-        return scores
+        """The evidence (batch, time, units) of every word of ``ids`` (batch, time); nothing for padding.
 
-    def final(self, ids: Tensor, lengths: Tensor, share: slice = slice(None), reviews: int | None = None) -> Tensor:
-        """Scores (batch,) after the last real word; ``lengths`` are at least 1.
+        A review's logits are ``biases`` plus the sum of its evidence.
+        """
+        real = (ids != NO_WORD).unsqueeze(2)
+        states = self._states(self.embedding(ids), real.sum((1, 2))).transpose(0, 1)
+        if not self.pooled:
+            logits: Tensor = self.dense(states)
+            return torch.diff(logits, dim=1, prepend=torch.zeros_like(logits[:, :1])) * real
+        mean, maximum = self.dense.weight.chunk(2, dim=1)
+        highest = states.masked_fill(~real, float("-inf")).amax(1, keepdim=True)
+        at_highest = ((states == highest) & real).to(states.dtype)
+        shares = at_highest / at_highest.sum(1, keepdim=True)
+        spread: Tensor = (states * real / real.sum(1, keepdim=True)) @ mean.t() + (states * shares) @ maximum.t()
+        return spread
+
+    def logits(self, ids: Tensor, lengths: Tensor, share: slice = WHOLE, reviews: int | None = None) -> Tensor:
+        """Logits (batch, units) of reviews; ``lengths`` are at least 1.
 
         Where ``ids`` are the ``share`` of a batch of so many ``reviews``, the masks of dropout are that batch's rows:
         a training with several processes drops what one process would.
         """
         reviews = len(ids) if reviews is None else reviews
-        last = self._states(ids, share, reviews)[lengths - 1, torch.arange(len(lengths), device=ids.device)]
-        scores: Tensor = self.dense(self._dropped(last, share, reviews)).squeeze(1)
-        return scores
+        return self.logits_of_vectors(self.vectors(ids, share, reviews), lengths, share, reviews)
 
-    def _states(self, ids: Tensor, share: slice, reviews: int) -> Tensor:
-        """The LSTM's states (time, batch, hidden). Padding stands behind the words and cannot reach them."""
+    def vectors(self, ids: Tensor, share: slice, reviews: int) -> Tensor:
+        """The words as vectors (batch, time, embedding), after word dropout and dropout."""
         if self.training and self._word_dropout:
             dropped = torch.rand((reviews, ids.shape[1]), device=ids.device)[share] < self._word_dropout
             ids = torch.where(dropped & (ids != NO_WORD), INFREQUENT, ids)
-        vectors = self._dropped(self.embedding(ids), share, reviews)
-        states: Tensor = self.lstm(vectors.transpose(0, 1))[0]
-        return states
+        return self._dropped(self.embedding(ids), share, reviews)
+
+    def logits_of_vectors(self, vectors: Tensor, lengths: Tensor, share: slice, reviews: int) -> Tensor:
+        """Logits (batch, units) of reviews whose words are vectors (batch, time, embedding)."""
+        states = self._states(vectors, lengths)
+        read = self._pooled(states, lengths) if self.pooled else states[lengths - 1, torch.arange(len(lengths))]
+        logits: Tensor = self.dense(self._dropped(read, share, reviews)) + self.biases
+        return logits
+
+    def _pooled(self, states: Tensor, lengths: Tensor) -> Tensor:
+        """Mean and maximum (batch, 2 * states) of ``states`` (time, batch, states) over each review's words."""
+        real = (torch.arange(len(states), device=lengths.device).unsqueeze(1) < lengths).unsqueeze(2)
+        mean = (states * real).sum(0) / lengths.unsqueeze(1)
+        return torch.cat([mean, states.masked_fill(~real, float("-inf")).amax(0)], 1)
+
+    def _states(self, vectors: Tensor, lengths: Tensor) -> Tensor:
+        """The states (time, batch, states). Padding stands behind the words and cannot reach them."""
+        found = []
+        for direction, lstm in self.lstms.items():
+            if direction == "forward":
+                found.append(lstm(vectors.transpose(0, 1))[0])
+            else:
+                states = lstm(_turned(vectors, lengths).transpose(0, 1))[0]
+                found.append(_turned(states.transpose(0, 1), lengths).transpose(0, 1))
+        return found[0] if len(found) == 1 else torch.cat(found, 2)
 
     def _dropped(self, values: Tensor, share: slice, reviews: int) -> Tensor:
-        if not self.training or reviews == len(values):
-            kept: Tensor = self._dropout(values)
-            return kept
-        mask: Tensor = self._dropout(values.new_ones((reviews, *values.shape[1:])))
+        """Dropout; the entries of a vector that a pooled network drops are the same for all words of a review."""
+        if not self.training:
+            return values
+        shape = (reviews, *values.shape[1:])
+        if self.pooled and values.ndim == 3:
+            shape = (reviews, 1, values.shape[2])
+        mask: Tensor = self._dropout(values.new_ones(shape))
         return values * mask[share]
+
+
+def _turned(values: Tensor, lengths: Tensor) -> Tensor:
+    """``values`` (batch, time, any) with each row's first ``lengths`` entries in reverse."""
+    times = torch.arange(values.shape[1], device=values.device).unsqueeze(0)
+    places = torch.where(times < lengths.unsqueeze(1), lengths.unsqueeze(1) - 1 - times, times)
+    return values.gather(1, places.unsqueeze(2).expand_as(values))
+
+
+def start_from(network: Network, vocabulary: Vocabulary, encoder: Pretrained) -> None:
+    """Gives the network the encoder's word vectors and LSTM; words that it does not know begin as its unknown word.
+
+    Raises UsageError where the sizes differ.
+    """
+    table, sizes = network.embedding.weight, {lstm.hidden_size for lstm in network.lstms.values()}
+    missing = set(network.directions) - set(encoder.lstms)
+    if missing:
+        raise UsageError(
+            f"the encoder reads {', '.join(encoder.lstms)} and not {missing.pop()}: choose its --direction"
+        )
+    if table.shape[1] != encoder.embedding.shape[1] or sizes != {encoder.hidden_dim}:
+        raise UsageError(
+            f"the encoder has embedding_dim {encoder.embedding.shape[1]} and hidden_dim {encoder.hidden_dim}:"
+            " leave these as they are, or start from nothing with --start nothing"
+        )
+    rows = [NO_WORD, INFREQUENT, *encoder.vocabulary.ids(vocabulary.words)]
+    with torch.no_grad():
+        table.copy_(encoder.embedding[rows])
+    for direction, lstm in network.lstms.items():
+        lstm.load_state_dict({**lstm.state_dict(), **encoder.lstms[direction]})

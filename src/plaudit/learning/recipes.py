@@ -10,8 +10,12 @@ from plaudit.errors import UsageError
 from plaudit.text.prepared import Reading
 from plaudit.text.words import CLEANINGS, Cleaning
 
-SMALL_DATA = 5_000
 PRECISIONS = ("auto", "float32", "bfloat16")
+LEAST_BATCH = 8
+NOTHING, SHIPPED = "nothing", "encoder"
+POOLINGS = ("last", "mean and max")
+DIRECTIONS = ("forward", "backward", "both")
+WEIGHTS = ("float32", "int8")
 
 
 def _setting(default: Any, help: str, low: float = 0, high: float = float("inf"), choices: tuple[str, ...] = ()) -> Any:
@@ -24,22 +28,42 @@ class Recipe:
 
     name: str
     about: str
+    kind: str = "network"
     cleaning: Cleaning = _setting("original", "how a text becomes words", choices=CLEANINGS)
     vocab_size: int = _setting(5000, "ids in the vocabulary, two of them reserved", 3, 1_000_000)
     max_words: int = _setting(500, "words of a review that are read", 1, 100_000)
     embedding_dim: int = _setting(32, "numbers a word becomes", 1, 4096)
     hidden_dim: int = _setting(200, "size of the LSTM's state", 1, 8192)
     layers: int = _setting(1, "LSTM layers", 1, 8)
+    direction: str = _setting("forward", "which way the LSTM reads", choices=DIRECTIONS)
+    pooling: str = _setting("last", "the states that the verdict is read from", choices=POOLINGS)
+    start: str = _setting(
+        NOTHING, "first weights: nothing, encoder (the one that comes with Plaudit), or the folder of your own"
+    )
+    ngrams: int = _setting(3, "words in the longest run that is weighed", 1, 5)
+    strength: float = _setting(1.0, "how far weights may go to fit: C of the regression", 1e-6, 1e6)
+    most: int = _setting(300_000, "runs of words that are kept, the heaviest", 1, 10_000_000)
+    phrases: int = _setting(0, "short made-up sentences that teach negation and contrast, for negative/positive", 0)
     dropout: float = _setting(0.0, "share of embedding and state entries set to zero in training", 0, 0.95)
     word_dropout: float = _setting(0.0, "share of words replaced by the infrequent word in training", 0, 0.95)
     epochs: int = _setting(10, "passes over the training reviews", 1, 10_000)
     batch_size: int = _setting(128, "reviews a step", 1, 65_536)
-    learning_rate: float = _setting(2e-3, "Adam's first learning rate; it falls to zero in a straight line", 1e-8, 10)
+    least_batches: int = _setting(0, "batches an epoch has at least, as far as 8 reviews a batch allow", 0, 100_000)
+    least_steps: int = _setting(0, "steps at least: few reviews are passed over more often", 0, 10_000_000)
+    learning_rate: float = _setting(2e-3, "Adam's highest learning rate; it falls to zero in a straight line", 1e-8, 10)
+    warm_up: float = _setting(0.0, "share of all steps in which the learning rate rises to its highest", 0, 0.9)
+    encoder_rate: float = _setting(1.0, "share of the learning rate that weights from the encoder get", 0, 1)
+    teacher_epochs: int = _setting(
+        3, "passes over the training reviews that each teacher of an ensemble takes", 1, 1000
+    )
+    average: float = _setting(0.0, "what a step keeps of the running average of weights; 0: no average", 0, 0.9999)
+    adversarial: float = _setting(0.0, "length of the worst step away from the word vectors; it is learnt too", 0, 100)
     clip: float = _setting(5.0, "largest norm of a gradient", 1e-6)
     validation: float = _setting(0.1, "share of the training reviews held out for validation", 0.01, 0.5)
     precision: str = _setting(
-        "auto", "arithmetic of training; auto takes bfloat16 where the processor has it", choices=PRECISIONS
+        "auto", "arithmetic of training; auto takes bfloat16 where the processor is faster at it", choices=PRECISIONS
     )
+    weights: str = _setting("float32", "weights of the bundle; int8 scores faster", choices=WEIGHTS)
 
     def __post_init__(self) -> None:
         for setting in fields(self):
@@ -49,7 +73,7 @@ class Recipe:
             if about["choices"]:
                 if value not in about["choices"]:
                     raise UsageError(f"{setting.name} is one of {', '.join(about['choices'])}, not {value!r}")
-            elif not about["low"] <= value <= about["high"]:
+            elif not isinstance(value, str) and not about["low"] <= value <= about["high"]:
                 raise UsageError(f"{setting.name} lies between {about['low']} and {about['high']}, not {value}")
 
     @classmethod
@@ -62,9 +86,17 @@ class Recipe:
             raise UsageError(f"a recipe has no setting {', '.join(sorted(unknown))}")
         return replace(RECIPES[name], **settings)
 
+    def for_texts(self, texts: int) -> Recipe:
+        """The recipe with the batch size and the epochs that so many texts get."""
+        batch_size = self.batch_size
+        if self.least_batches:
+            batch_size = min(batch_size, max(LEAST_BATCH, texts // self.least_batches))
+        steps = max(1, -(-texts // batch_size))
+        return replace(self, batch_size=batch_size, epochs=max(self.epochs, -(-self.least_steps // steps)))
+
     @property
     def reading(self) -> Reading:
-        return Reading(self.cleaning, self.vocab_size, self.max_words, self.validation)
+        return Reading(self.cleaning, self.vocab_size, self.max_words, self.validation, self.start)
 
     def to_json(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if name != "about"}
@@ -75,28 +107,70 @@ def settings_of_a_recipe() -> list[Any]:
     return [setting for setting in fields(Recipe) if setting.metadata]
 
 
-def fitting(reviews: int) -> str:
-    """The recipe for so many training reviews, where the user names none."""
-    return "original" if reviews >= SMALL_DATA else "small"
-
+DEFAULT = "lstm"
 
 RECIPES: Mapping[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         Recipe(
             "original",
-            "the original's network of 347,401 parameters and its 10 epochs: for thousands of reviews",
+            "the original's network of 347,401 parameters and its 10 epochs",
             dropout=0.4,
         ),
         Recipe(
-            "small",
-            "the same network for hundreds of reviews: negation kept, small steps, dropout",
+            "linear",
+            "weighted runs of one to three words (Wang and Manning 2012): seconds",
+            kind="linear",
             cleaning="modern",
+            vocab_size=1_000_000,
+            max_words=5_000,
+        ),
+        Recipe(
+            "lstm",
+            "an LSTM that starts from a language model of 75,000 reviews: the default, for 200 reviews and more",
+            cleaning="modern",
+            vocab_size=40_000,
+            embedding_dim=256,
+            hidden_dim=384,
+            pooling="mean and max",
+            start=SHIPPED,
+            phrases=10_000,
             dropout=0.3,
             word_dropout=0.1,
-            epochs=15,
-            batch_size=16,
-            learning_rate=3e-3,
+            epochs=4,
+            batch_size=64,
+            least_batches=50,
+            least_steps=500,
+            learning_rate=2e-3,
+            warm_up=0.1,
+            encoder_rate=0.5,
+            average=0.998,
+            weights="int8",
+        ),
+        Recipe(
+            "best",
+            "one LSTM that reads both ways, taught by others on reviews without a label too: hours",
+            kind="ensemble",
+            cleaning="modern",
+            vocab_size=40_000,
+            embedding_dim=256,
+            hidden_dim=384,
+            direction="both",
+            pooling="mean and max",
+            start=SHIPPED,
+            phrases=10_000,
+            dropout=0.3,
+            word_dropout=0.1,
+            epochs=2,
+            batch_size=64,
+            least_batches=50,
+            least_steps=500,
+            learning_rate=2e-3,
+            warm_up=0.1,
+            encoder_rate=0.5,
+            adversarial=0.3,
+            average=0.998,
+            weights="int8",
         ),
     )
 }

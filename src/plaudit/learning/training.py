@@ -5,55 +5,37 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import platform
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from plaudit.bundle.bundle import Bundle
-from plaudit.bundle.card import Card
-from plaudit.errors import PlauditError, UsageError
+from plaudit.errors import UsageError
 from plaudit.learning import checkpoint
-from plaudit.learning.batches import block, by_length, plan_epoch
-from plaudit.learning.calibration import fit_temperature, log_loss
+from plaudit.learning.arithmetic import bfloat16_pays, make_ready
+from plaudit.learning.batches import block, blocks, by_length, plan_epoch
+from plaudit.learning.bundling import biases_of, card, network_bundle, usable
+from plaudit.learning.calibration import accuracy, fit_temperature, log_loss
 from plaudit.learning.checkpoint import State
 from plaudit.learning.distributed import World
-from plaudit.learning.export import export
+from plaudit.learning.lessons import Lessons, lessons
 from plaudit.learning.lines import epoch_line
-from plaudit.learning.network import Network
-from plaudit.learning.recipes import Recipe
-from plaudit.progress import Track, quiet
-from plaudit.text.prepared import Part, Prepared
-from plaudit.version import __version__
+from plaudit.learning.loss import loss_of, worst_case
+from plaudit.learning.network import Network, start_from
+from plaudit.learning.pretrained import load_encoder
+from plaudit.learning.recipes import NOTHING, Recipe
+from plaudit.learning.watch import CHECKPOINT_SECONDS, Interrupted, Watch
+from plaudit.text.encoding import Encoded
+from plaudit.text.prepared import Prepared
 
 SCORING_BATCH = 256
-CHECKPOINT_SECONDS = 600
-
-
-class Interrupted(PlauditError):
-    """A training that was asked to stop, and has left a checkpoint."""
-
-    exit_code = 130
-
-
-@dataclass(frozen=True)
-class Watch:
-    """How a training tells of itself, and how it is told to stop.
-
-    ``say`` gets one line an epoch; ``stop`` is asked after every batch.
-    """
-
-    say: Callable[[str], None] = lambda line: None
-    track: Track = quiet
-    stop: Callable[[], bool] = lambda: False
 
 
 @dataclass
@@ -73,25 +55,66 @@ class Training:
     folder: Path | None = None
     watch: Watch = field(default_factory=Watch)
     world: World = field(default_factory=World)
+    lessons: Lessons | None = None
+    begin: Mapping[str, Tensor] | None = None
 
     def run(self) -> Bundle:
-        """Trains, keeps the epoch with the lowest validation loss once calibrated, and exports it."""
-        _usable(self.data)
+        """Trains, and exports the network of the best epoch."""
+        self.learn()
+        return self._bundle()
+
+    def learn(self) -> Network:
+        """Trains; the network of the epoch with the lowest validation loss once calibrated, in float32."""
+        usable(self.data)
+        make_ready()
         self._device = self.world.device
         self._bfloat16 = not self.world.any(not bfloat16_pays(self.recipe.precision))
+        self._biases = biases_of(self.data)
+        self._lessons = self.lessons or lessons(self.data, self.recipe, self.seed)
+        self.recipe = self.recipe.for_texts(len(self._lessons.texts) - self._lessons.phrases)
         torch.manual_seed(self.seed)
-        self._network = Network(self.recipe, self.data.vocabulary.size).to(self._device)
-        self._optimizer = torch.optim.Adam(self._network.parameters(), lr=self.recipe.learning_rate)
-        self._state, self._best = State(self._identity()), self._copy()
+        self._network = Network(self.recipe, self.data.vocabulary.size, self._biases).to(self._device)
+        self._encoder_card: Mapping[str, Any] = {}
+        if self.begin is not None:
+            self._network.load_state_dict(self.begin)
+        elif self.recipe.start != NOTHING:
+            encoder = load_encoder(self.recipe.start)
+            start_from(self._network, self.data.vocabulary, encoder)
+            self._encoder_card = encoder.card
+        self._optimizer = torch.optim.Adam(self._rates(), lr=self.recipe.learning_rate, fused=True)
+        self._state = State(self._identity())
+        self._kept: dict[str, Tensor] = {}
+        self._keep("best")
+        if self.recipe.average:
+            self._keep("average")
         self._agree()
         self._resume()
         for epoch in range(self._state.epoch, self.recipe.epochs):
             self._epoch(epoch)
-        return self._bundle()
+        self._network.load_state_dict(self._kept_under("best"))
+        self._bfloat16, self._trained_so = False, self._bfloat16
+        return self._network
+
+    def _rates(self) -> list[dict[str, Any]]:
+        """What the optimizer moves, and how fast against the learning rate: weights from the encoder move slower."""
+        named = list(self._network.named_parameters())
+        fresh = [value for name, value in named if name.startswith("dense")]
+        known = [value for name, value in named if not name.startswith("dense")]
+        slower = 1.0 if self.recipe.start == NOTHING else self.recipe.encoder_rate
+        return [{"params": known, "share": slower}, {"params": fresh, "share": 1.0}]
 
     def _identity(self) -> str:
         device = self._device.type
-        parts = (self.recipe.to_json(), self.data.about.digest, self.seed, self._bfloat16, device, torch.__version__)
+        parts = (
+            self.recipe.to_json(),
+            self.data.about.digest,
+            self._encoder_card,
+            self.lessons.fingerprint if self.lessons else "",
+            self.seed,
+            self._bfloat16,
+            device,
+            torch.__version__,
+        )
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def _agree(self) -> None:
@@ -107,17 +130,17 @@ class Training:
         content = self.world.from_leader(content)
         found = checkpoint.restore(content, self._state.identity, self._network, self._optimizer)
         if found:
-            self._state, self._best = found
+            self._state, self._kept = found
             done = f"{self._state.epoch} of {self.recipe.epochs} epochs and {self._state.batch} batches"
             self.watch.say(f"going on after {done}")
 
     def _checkpoint(self) -> None:
         if self.folder is not None and self.world.leads:
-            checkpoint.save(self.folder, self._state, self._network, self._optimizer, self._best)
+            checkpoint.save(self.folder, self._state, self._network, self._optimizer, self._kept)
 
     def _epoch(self, epoch: int) -> None:
-        state, lengths = self._state, self.data.train.texts.lengths
-        plan = plan_epoch(lengths, self.recipe.batch_size, self.seed, epoch)
+        state, lengths = self._state, self._lessons.texts.lengths
+        plan = plan_epoch(lengths, self.recipe.batch_size, self.seed, epoch, self._lessons.phrases)
         left = plan[state.batch :]
         what = f"epoch {epoch + 1}/{self.recipe.epochs}"
         started = time.perf_counter()
@@ -139,131 +162,130 @@ class Training:
         torch.manual_seed((self.seed << 32) + self._state.step)
         self._network.train()
         for group in self._optimizer.param_groups:
-            group["lr"] = self.recipe.learning_rate * (1 - self._state.step / steps)
+            group["lr"] = self.recipe.learning_rate * group["share"] * self._pace(steps)
         self._optimizer.zero_grad(set_to_none=True)
         loss = self.world.sum_gradients(self._network, self._backward(batch))
         nn.utils.clip_grad_norm_(self._network.parameters(), self.recipe.clip)
         self._optimizer.step()
+        self._average()
         return loss.item()
 
+    def _pace(self, steps: int) -> float:
+        """The share of the learning rate: up in a straight line, then down to nothing (Howard and Ruder 2018)."""
+        rising = self.recipe.warm_up * steps
+        done = self._state.step
+        return (
+            (done + 1) / rising
+            if done + 1 < rising
+            else 1 - (done - rising) / (steps - rising)
+            if rising
+            else 1 - done / steps
+        )
+
+    def _average(self) -> None:
+        """Moves the running average of weights towards the weights; it begins with short memory."""
+        if self.recipe.average:
+            kept = min(self.recipe.average, (1 + self._state.step) / (10 + self._state.step))
+            names, values = zip(*self._network.state_dict().items(), strict=True)
+            torch._foreach_lerp_([self._kept[f"average.{name}"] for name in names], list(values), 1 - kept)
+
     def _backward(self, batch: NDArray[np.int64]) -> Tensor:
-        """The share that this process's reviews have in the batch's mean loss, and its gradients."""
+        """The share that this process's texts have in the batch's mean loss, and its gradients."""
+        total = torch.zeros((), device=self._device)
+        for alike in blocks(self._lessons.texts.lengths, batch):
+            if len(alike[self.world.share]):
+                total += self._backward_block(alike, len(batch))
+        return total
+
+    def _backward_block(self, batch: NDArray[np.int64], texts: int) -> Tensor:
+        """The same for texts of one block of a batch of so many ``texts``."""
         share = self.world.share
         own = batch[share]
-        if not len(own):
-            return torch.zeros((), device=self._device)
-        ids, lengths = self._block(self.data.train, batch, share)
-        wanted = torch.from_numpy(self.data.train.labels[own]).float().to(self._device)
+        ids, lengths = self._block(self._lessons.texts, batch, share)
+        wanted = torch.from_numpy(self._lessons.targets[own]).to(self._device)
+        part = len(own) / texts
         with self._arithmetic():
-            scores = self._network.final(ids, lengths, share, len(batch))
-        loss = nn.functional.binary_cross_entropy_with_logits(scores.float(), wanted) * (len(own) / len(batch))
+            if self.recipe.adversarial:
+                rows = (ids, lengths, share, len(batch))
+                return worst_case(self._network, rows, wanted, self.recipe.adversarial, part)
+            logits = self._network.logits(ids, lengths, share, len(batch))
+        loss = loss_of(logits.float(), wanted) * part
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
-    def _block(self, part: Part, batch: NDArray[np.int64], share: slice = slice(None)) -> tuple[Tensor, Tensor]:
-        ids, lengths = block(part.texts, batch, self.recipe.max_words, share)
+    def _block(self, texts: Encoded, batch: NDArray[np.int64], share: slice = slice(None)) -> tuple[Tensor, Tensor]:
+        ids, lengths = block(texts, batch, self.recipe.max_words, share)
         return torch.from_numpy(ids).to(self._device), torch.from_numpy(lengths).to(self._device)
 
     def _finish(self, epoch: int, training_loss: float, started: float) -> None:
         state, part = self._state, self.data.validation
-        scores = self._score(part)
-        loss, accuracy = log_loss(scores, part.labels), float(np.mean((scores > 0) == part.labels))
-        calibrated = log_loss(scores / fit_temperature(scores, part.labels), part.labels)
+        evidence = self._validated()
+        logits = self._biases + evidence
+        loss = log_loss(logits, part.labels)
+        calibrated = log_loss(
+            self._biases + evidence / fit_temperature(evidence, self._biases, part.labels), part.labels
+        )
         seconds = time.perf_counter() - started
         if not math.isfinite(training_loss + loss):
             raise UsageError("the loss is no longer a number: try a smaller --learning-rate or --clip")
         if not state.history or calibrated < min(entry["calibrated_loss"] for entry in state.history):
-            state.best_epoch, self._best = epoch + 1, self._copy()
+            state.best_epoch = epoch + 1
+            self._keep("best", "average" if self.recipe.average else None)
         state.history.append(
             {
                 "epoch": epoch + 1,
                 "loss": training_loss,
                 "validation_loss": loss,
                 "calibrated_loss": calibrated,
-                "validation_accuracy": accuracy,
+                "validation_accuracy": accuracy(logits, part.labels),
                 "seconds": round(state.seconds + seconds, 3),
             }
         )
         state.epoch, state.batch, state.loss, state.seconds = epoch + 1, 0, 0.0, 0.0
         self._checkpoint()
         self.watch.say(epoch_line(state.history, self.recipe.epochs))
+        self.watch.epoch(state.history[-1])
 
-    def _score(self, part: Part) -> NDArray[np.float64]:
-        """The network's log-odds for each review; 0 for one without a word."""
+    def _validated(self) -> NDArray[np.float64]:
+        """The evidence (reviews, units) for the validation reviews, from the averaged weights where there are some."""
+        if not self.recipe.average:
+            return self.evidence(self.data.validation.texts)
+        own = {name: value.clone() for name, value in self._network.state_dict().items()}
+        self._network.load_state_dict(self._kept_under("average"))
+        evidence = self.evidence(self.data.validation.texts)
+        self._network.load_state_dict(own)
+        return evidence
+
+    def evidence(self, texts: Encoded) -> NDArray[np.float64]:
+        """The sum of each text's evidence (texts, units) once it has learnt; 0 for one without a word."""
         self._network.eval()
-        scores = torch.zeros(len(part.texts), dtype=torch.float64, device=self._device)
+        found = torch.zeros((len(texts), len(self._biases)), dtype=torch.float64, device=self._device)
         with torch.no_grad(), self._arithmetic():
-            for batch in by_length(part.texts.lengths, SCORING_BATCH)[self.world.share]:
-                scores[batch] = self._network.final(*self._block(part, batch)).double()
-        return self.world.sum(scores).cpu().numpy()
+            for batch in by_length(texts.lengths, SCORING_BATCH)[self.world.share]:
+                logits = self._network.logits(*self._block(texts, batch))
+                found[batch] = logits.double() - self._network.biases.double()
+        return self.world.sum(found).cpu().numpy()
+
+    def _keep(self, name: str, source: str | None = None) -> None:
+        """Keeps the network's weights, or those kept as ``source``, under a name."""
+        values = self._kept_under(source) if source else self._network.state_dict()
+        self._kept |= {f"{name}.{key}": value.detach().clone() for key, value in values.items()}
+
+    def _kept_under(self, name: str) -> dict[str, Tensor]:
+        return {key.removeprefix(name + "."): value for key, value in self._kept.items() if key.startswith(name + ".")}
 
     def _arithmetic(self) -> torch.autocast:
         return torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._bfloat16)
 
-    def _copy(self) -> dict[str, Tensor]:
-        return {name: value.detach().clone() for name, value in self._network.state_dict().items()}
-
     def _bundle(self) -> Bundle:
-        self._network.load_state_dict(self._best)
-        self._bfloat16, trained_so = False, self._bfloat16
-        scores, part = self._score(self.data.validation), self.data.validation
-        about, history = self.data.about, self._state.history
-        temperature = fit_temperature(scores, part.labels)
-        card = Card(
-            name=f"{about.name}, {self.recipe.name}",
-            labels=about.labels,
-            cleaning=about.reading.cleaning,
-            max_words=about.reading.max_words,
-            prior=float((self.data.train.labels.sum() + 1) / (len(self.data.train.labels) + 2)),
-            temperature=temperature,
-            recipe=self.recipe.to_json(),
-            data={
-                "name": about.name,
-                "fingerprint": about.fingerprint,
-                "train": about.train,
-                "validation": about.validation,
-                "test": about.test,
-                "duplicates": about.duplicates,
-            },
-            metrics={
-                "validation": {
-                    "reviews": len(part.labels),
-                    "accuracy": float(np.mean((scores > 0) == part.labels)),
-                    "log_loss": log_loss(scores / temperature, part.labels),
-                }
-            },
-            training={
-                "seed": self.seed,
-                "parameters": self._network.parameters_count,
-                "best_epoch": self._state.best_epoch,
-                "seconds": round(sum(entry["seconds"] for entry in history), 1),
-                "arithmetic": "bfloat16" if trained_so else "float32",
-                "date": time.strftime("%Y-%m-%d", time.gmtime()),
-                "history": history,
-            },
-            versions={
-                "plaudit": __version__,
-                "python": platform.python_version(),
-                "torch": torch.__version__,
-                "onnxruntime": onnxruntime.__version__,
-            },
-        )
-        weights = {name: value.cpu().contiguous() for name, value in self._best.items()}
-        return Bundle(card, self.data.vocabulary, to_safetensors(weights), export(self._network.cpu()))
-
-
-def _usable(data: Prepared) -> None:
-    for name, part in (("training", data.train), ("validation", data.validation)):
-        present = set(part.labels[part.texts.lengths > 0].tolist())
-        if len(present) < 2:
-            raise UsageError(f"the {name} reviews hold only one label: more reviews of the other are needed")
-
-
-def bfloat16_pays(precision: str) -> bool:
-    """Whether to train in bfloat16: as told, or if the GPU or the processor (AMX, AVX-512) multiplies it natively."""
-    if precision != "auto":
-        return precision == "bfloat16"
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
-    able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return bool(able.get("amx_bf16") or able.get("avx512_bf16"))
+        evidence = self.evidence(self.data.validation.texts)
+        training = {
+            "seed": self.seed,
+            "parameters": self._network.parameters_count,
+            "best_epoch": self._state.best_epoch,
+            "seconds": round(sum(entry["seconds"] for entry in self._state.history), 1),
+            "arithmetic": "bfloat16" if self._trained_so else "float32",
+            "history": self._state.history,
+        }
+        made = card(self.data, self.recipe, evidence, training)
+        return network_bundle(made, self.data.vocabulary, self._network.cpu(), self.recipe.weights == "int8")

@@ -1,4 +1,4 @@
-"""Texts as arrays of word ids. Knows words and a vocabulary, and no labels."""
+"""Texts as arrays of word ids. Knows no words and no labels."""
 
 from __future__ import annotations
 
@@ -8,23 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plaudit.text.vocabulary import NO_WORD, Vocabulary
-from plaudit.text.words import Cleaning, words
+from plaudit.text.vocabulary import NO_WORD
 
 Ids = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """What turns a text into ids: the same in training and in serving."""
-
-    vocabulary: Vocabulary
-    cleaning: Cleaning
-    max_words: int
-
-    def encode(self, text: str) -> list[int]:
-        """The ids of the text's first ``max_words`` words."""
-        return self.vocabulary.ids(words(text, self.cleaning)[: self.max_words])
 
 
 @dataclass(frozen=True)

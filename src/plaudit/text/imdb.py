@@ -9,17 +9,18 @@ import gzip
 import re
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from plaudit.errors import ReviewsError
 from plaudit.progress import Track, quiet
 from plaudit.text.reviews import Review, Reviews
 
-MEMBER = re.compile(r"(?:.*/)?(train|test)/(pos|neg)/(\d+)_(\d+)\.txt")
-URLS = re.compile(r"(?:.*/)?(train|test)/urls_(pos|neg)\.txt")
+MEMBER = re.compile(r"(?:.*/)?(train|test)/(pos|neg|unsup)/(\d+)_(\d+)\.txt")
+URLS = re.compile(r"(?:.*/)?(train|test)/urls_(pos|neg|unsup)\.txt")
 FILM = re.compile(r"/(tt\d+)/")
 LABELS = {"neg": "negative", "pos": "positive"}
+UNLABELLED = {"unsup": ""}
 MEMBERS = 100_024
 
 
@@ -34,8 +35,10 @@ def _root(path: Path) -> Path | None:
     return None
 
 
-def read_imdb(path: Path, track: Track = quiet) -> Reviews:
-    """The labelled reviews of the archive or the unpacked folder, ordered by half, label and number.
+def read_imdb(path: Path, track: Track = quiet, unlabelled: bool = False) -> Reviews:
+    """The reviews of the archive or the unpacked folder, ordered by half, label and number.
+
+    The 50,000 that have no label are read if ``unlabelled``.
 
     Raises ReviewsError for an archive that ends half-way, or a text that is empty or not UTF-8.
     """
@@ -46,25 +49,31 @@ def read_imdb(path: Path, track: Track = quiet) -> Reviews:
     for name, content in track(members, "reading reviews", None if root else MEMBERS):
         if match := MEMBER.fullmatch(name):
             half, label, number, _ = match.groups()
+            if label in UNLABELLED and not unlabelled:
+                continue
             text = _decode(content, path, name)
             if not text.strip():
                 raise ReviewsError("the text is empty", f"{path}/{name}", 1)
             texts.setdefault((half, label), {})[int(number)] = text
         elif match := URLS.fullmatch(name):
             films[match[1], match[2]] = _decode(content, path, name).split()
-    halves = {half: _half(half, texts, films) for half in ("train", "test")}
+    halves = {half: _half(half, LABELS, texts, films) for half in ("train", "test")}
     for half in halves:
         missing = [label for label in LABELS if (half, label) not in texts]
         if missing:
             raise ReviewsError(f"no review under {half}/{missing[0]}: is this the IMDb archive?", path)
-    return Reviews("IMDb", str(path), tuple(LABELS.values()), halves["train"], halves["test"])
+    loose = _half("train", UNLABELLED, texts, films)
+    return Reviews("IMDb", str(path), tuple(LABELS.values()), halves["train"], halves["test"], loose)
 
 
 def _half(
-    half: str, texts: dict[tuple[str, str], dict[int, str]], films: dict[tuple[str, str], list[str]]
+    half: str,
+    labels: Mapping[str, str],
+    texts: dict[tuple[str, str], dict[int, str]],
+    films: dict[tuple[str, str], list[str]],
 ) -> list[Review]:
     found = []
-    for label, name in LABELS.items():
+    for label, name in labels.items():
         listed = films.get((half, label), [])
         for number, text in sorted(texts.get((half, label), {}).items()):
             film = FILM.search(listed[number]) if number < len(listed) else None

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from plaudit.errors import ReviewsError, UsageError
+from plaudit.errors import UsageError
 from plaudit.progress import Track, quiet
 from plaudit.text.encoding import Encoded, pad
 from plaudit.text.reviews import Reviews, split, text_key
@@ -28,12 +28,13 @@ from plaudit.text.words import Cleaning, words
 
 SPLIT_SEED = 0
 FEWEST = 20
-PARTS = ("prepared.json", "vocabulary.txt", "train.npz", "validation.npz")
+PARTS = ("prepared.json", "vocabulary.txt", "train.npz", "validation.npz", "unlabelled.npz")
+EMPTY = Encoded.of([])
 
 
 @dataclass(frozen=True)
 class Part:
-    """Encoded reviews with their labels as 0 and 1."""
+    """Encoded reviews with their labels as places in the data set's labels."""
 
     texts: Encoded
     labels: NDArray[np.int64]
@@ -49,12 +50,16 @@ class Part:
 
 @dataclass(frozen=True)
 class Reading:
-    """How reviews are read: the settings that preparing them depends on."""
+    """How reviews are read: the settings that preparing them depends on.
+
+    ``start`` names what gave the vocabulary its first words: "nothing", or an encoder.
+    """
 
     cleaning: Cleaning = "original"
     vocab_size: int = 5000
     max_words: int = 500
     validation: float = 0.1
+    start: str = "nothing"
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,7 @@ class Preparation:
     test: int
     duplicates: int
     vocabulary: int
+    unlabelled: int = 0
 
     @property
     def reviews(self) -> int:
@@ -91,6 +97,7 @@ class Prepared:
     vocabulary: Vocabulary
     train: Part
     validation: Part
+    unlabelled: Encoded = EMPTY
 
     def save(self, folder: Path) -> None:
         """Writes the folder. Raises UsageError where it holds anything else."""
@@ -100,6 +107,7 @@ class Prepared:
         self.vocabulary.save(folder / "vocabulary.txt")
         self.train.save(folder / "train.npz")
         self.validation.save(folder / "validation.npz")
+        np.savez(folder / "unlabelled.npz", ids=self.unlabelled.ids, offsets=self.unlabelled.offsets)
         (folder / "prepared.json").write_text(json.dumps(asdict(self.about), indent=2) + "\n", "utf-8")
 
     @classmethod
@@ -113,10 +121,12 @@ class Prepared:
             if vocabulary.size != about.vocabulary:
                 raise ValueError(f"vocabulary.txt has {vocabulary.size} lines instead of {about.vocabulary}")
             train, validation = Part.load(folder / "train.npz"), Part.load(folder / "validation.npz")
+            with (folder / "unlabelled.npz").open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+                unlabelled = Encoded(file["ids"], file["offsets"])
         except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
             what = f"{folder}: no sound prepared reviews there ({error}): run plaudit prepare again"
             raise UsageError(what) from None
-        return cls(about, vocabulary, train, validation)
+        return cls(about, vocabulary, train, validation, unlabelled)
 
 
 def free_for_preparation(folder: Path) -> None:
@@ -129,18 +139,18 @@ def free_for_preparation(folder: Path) -> None:
         raise UsageError(f"{folder} holds {min(held - own)}, which was not prepared there: name another folder")
 
 
-def prepare(reviews: Reviews, reading: Reading, track: Track = quiet) -> Prepared:
-    """Encodes the training half. The vocabulary is of that half alone; no test text is read but to find duplicates.
+def prepare(reviews: Reviews, reading: Reading, track: Track = quiet, start: Vocabulary | None = None) -> Prepared:
+    """Encodes the training half. The vocabulary is of that half alone, after the words of ``start`` if it is given;
+    no test text is read but to find duplicates.
 
     The validation reviews are whole groups (films), chosen by a fixed seed, so that runs can be compared.
     Training reviews whose text is held out, in the test half or in validation, are left out.
     """
-    _two_labels(reviews)
     found = [
         words(review.text, reading.cleaning)
         for review in track(reviews.train, "cleaning and counting words", len(reviews.train))
     ]
-    vocabulary = Vocabulary.of(found, reading.vocab_size)
+    vocabulary = Vocabulary.of(found, reading.vocab_size, start)
     left_out = set(reviews.duplicates)
     usable = [i for i in range(len(found)) if i not in left_out]
     if len(usable) < FEWEST:
@@ -150,6 +160,12 @@ def prepare(reviews: Reviews, reading: Reading, track: Track = quiet) -> Prepare
     held_keys = {text_key(reviews.train[i].text) for i in validation}
     train = [i for i in (usable[i] for i in kept) if text_key(reviews.train[i].text) not in held_keys]
     labels = reviews.label_ids(reviews.train)
+    known = {*held_keys, *(text_key(review.text) for review in reviews.test)} if reviews.unlabelled else set()
+    loose = [
+        vocabulary.ids(words(review.text, reading.cleaning)[: reading.max_words])
+        for review in track(reviews.unlabelled, "cleaning reviews without a label", len(reviews.unlabelled))
+        if text_key(review.text) not in known
+    ]
     about = Preparation(
         name=reviews.name,
         origin=reviews.origin,
@@ -161,25 +177,14 @@ def prepare(reviews: Reviews, reading: Reading, track: Track = quiet) -> Prepare
         test=len(reviews.test),
         duplicates=len(reviews.train) - len(train) - len(validation),
         vocabulary=vocabulary.size,
+        unlabelled=len(loose),
     )
 
     def part(indices: Sequence[int]) -> Part:
         rows = (vocabulary.ids(found[i][: reading.max_words]) for i in indices)
         return Part(Encoded.of(rows), np.array([labels[i] for i in indices], dtype=np.int64))
 
-    return Prepared(about, vocabulary, part(train), part(validation))
-
-
-def _two_labels(reviews: Reviews) -> None:
-    if len(reviews.labels) == 2:
-        return
-    seen: list[str] = []
-    for review in (*reviews.train, *reviews.test):
-        if review.label not in seen:
-            seen.append(review.label)
-        if len(seen) == 3:
-            what = f"a third label, {seen[2]!r}, after {seen[0]!r} and {seen[1]!r}: this recipe takes two"
-            raise ReviewsError(what, reviews.origin, review.line)
+    return Prepared(about, vocabulary, part(train), part(validation), Encoded.of(loose))
 
 
 def export_csv(

@@ -29,7 +29,8 @@ class Review:
 class Reviews:
     """A data set: a training half and a held-out test half, with the labels in order.
 
-    The score of two labels points to ``labels[1]``. ``origin`` says where the reviews came from.
+    The score of two labels points to ``labels[1]``. ``origin`` says where the reviews came from. ``unlabelled``
+    reviews have "" for a label; they belong to neither half.
     """
 
     name: str
@@ -37,12 +38,24 @@ class Reviews:
     labels: tuple[str, ...]
     train: Sequence[Review]
     test: Sequence[Review]
+    unlabelled: Sequence[Review] = ()
 
     @cached_property
     def duplicates(self) -> tuple[int, ...]:
         """The training reviews whose text stands in the test half too: they are kept out of training."""
         held_out = {text_key(review.text) for review in self.test}
         return tuple(i for i, review in enumerate(self.train) if text_key(review.text) in held_out)
+
+    @cached_property
+    def to_learn_a_language_from(self) -> tuple[str, ...]:
+        """The texts of the training half and those without a label, each once; none that stands in the test half."""
+        seen = {text_key(review.text) for review in self.test}
+        found = []
+        for review in (*self.train, *self.unlabelled):
+            if (key := text_key(review.text)) not in seen:
+                seen.add(key)
+                found.append(review.text)
+        return tuple(found)
 
     @cached_property
     def fingerprint(self) -> str:

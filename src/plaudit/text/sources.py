@@ -32,8 +32,13 @@ def locate(source: str, track: Track = quiet) -> Path | None:
     return path
 
 
-def read_reviews(source: str, columns: Columns | None = None, track: Track = quiet) -> Reviews:
-    """The reviews that ``source`` names: ``sample``, ``imdb``, or the path of a file or folder."""
+def read_reviews(
+    source: str, columns: Columns | None = None, track: Track = quiet, unlabelled: bool = False
+) -> Reviews:
+    """The reviews that ``source`` names: ``sample``, ``imdb``, or the path of a file or folder.
+
+    IMDb's reviews without a label are read too if ``unlabelled``.
+    """
     columns = columns or Columns()
     path = locate(source, track)
     table = path is not None and path.suffix.lower() in READERS
@@ -48,9 +53,9 @@ def read_reviews(source: str, columns: Columns | None = None, track: Track = qui
     if path.is_dir():
         if not is_imdb_folder(path):
             raise ReviewsError("a folder of reviews has train/pos, train/neg, test/pos and test/neg", path)
-        return read_imdb(path, track)
+        return read_imdb(path, track, unlabelled)
     if path.name.endswith((".tar.gz", ".tgz")):
-        return read_imdb(path, track)
+        return read_imdb(path, track, unlabelled)
     return read_table(path, columns)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 NO_WORD = 0
 INFREQUENT = 1
+OFTEN = 5
 RESERVED = ("<no word>", "<infrequent>")
 
 
@@ -24,12 +25,19 @@ class Vocabulary:
         object.__setattr__(self, "_ids", ids)
 
     @classmethod
-    def of(cls, texts: Iterable[Iterable[str]], size: int) -> Vocabulary:
-        """The ``size - 2`` most frequent words of ``texts``; ties in order of first appearance."""
+    def of(cls, texts: Iterable[Iterable[str]], size: int, start: Vocabulary | None = None) -> Vocabulary:
+        """The ``size - 2`` most frequent words of ``texts``; ties in order of first appearance.
+
+        With ``start`` its words come first, and of the others only those seen `OFTEN` times or more.
+        """
         counts: Counter[str] = Counter()
         for text in texts:
             counts.update(text)
-        return cls(tuple(word for word, _ in counts.most_common(size - len(RESERVED))))
+        if start is None:
+            return cls(tuple(word for word, _ in counts.most_common(size - len(RESERVED))))
+        known = set(start.words)
+        others = [word for word, count in counts.most_common() if count >= OFTEN and word not in known]
+        return cls((*start.words, *others)[: max(size, start.size) - len(RESERVED)])
 
     @property
     def size(self) -> int:

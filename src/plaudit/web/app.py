@@ -1,7 +1,7 @@
 """The public API and the page over HTTP. Knows a function from text to verdict, and nothing of what is behind it.
 
 GET  /             the page
-POST /             raw text in, 1.0 or 0.0 out, as the original's API did
+POST /             raw text in, 1.0 or 0.0 out, as the original's API did; for two labels
 POST /api/reviews  {"text": "…"} in, a verdict out
 GET  /api/model    what the page says about the model
 GET  /docs         the API's documentation, from /openapi.json
@@ -57,7 +57,10 @@ class WordOut(BaseModel):
 
     start: int
     end: int
-    contribution: float = Field(description="above 0 towards the second label, below 0 towards the first")
+    contribution: float = Field(
+        description="of two labels above 0 towards the second, below 0 towards the first;"
+        " of more above 0 towards the label given, below 0 against it"
+    )
 
 
 class VerdictOut(BaseModel):
@@ -66,7 +69,10 @@ class VerdictOut(BaseModel):
     label: str
     probability: float = Field(description="of this label, 0 to 1")
     scores: dict[str, float] = Field(description="the probability of each label")
-    score: float = Field(description="log-odds of the second label")
+    score: float = Field(
+        description="of two labels the log-odds of the second;"
+        " of more the logit of the label given, less the mean of all labels' logits"
+    )
     bias: float = Field(description="the score before any word is read")
     words: list[WordOut]
     words_read: int
@@ -93,6 +99,10 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
         504: "the model took too long to answer; Retry-After says when to try again",
     }.items()
 }
+NUMBER_REFUSALS: dict[int | str, dict[str, Any]] = {
+    **{status: REFUSALS[status] for status in (400, 413, 429, 502, 503, 504)},
+    422: {**REFUSALS[422], "description": "the model has more than two labels"},
+}
 REVIEW_BODY = {
     "requestBody": {
         "required": True,
@@ -116,7 +126,7 @@ def public_app(
     """The public API and the page as an ASGI application.
 
     ``ask`` may block; it is called in a thread. ``about`` is the model's card for the page. ``labels``
-    tells `POST /` which label is 1.0, where the verdict's own order should not.
+    tells `POST /` which of two labels is 1.0, where the verdict's own order should not.
     """
     app = FastAPI(
         title="Plaudit",
@@ -152,17 +162,24 @@ def public_app(
     @app.post(
         "/",
         response_class=PlainTextResponse,
-        responses={status: REFUSALS[status] for status in (400, 413, 429, 502, 503, 504)},
+        responses=NUMBER_REFUSALS,
         openapi_extra=TEXT_BODY,
         summary="Judge raw text with one number",
         tags=["reviews"],
     )
     async def number(request: Request) -> Response:
-        """The body is the review, whatever its content type. The answer is 1.0 for the second label, else 0.0."""
+        """The body is the review, whatever its content type. The answer is 1.0 for the second of two labels, else 0.0.
+
+        A model with more than two labels has no such number: its verdicts are at `POST /api/reviews`.
+        """
         verdict = await run_in_threadpool(ask, as_utf8(await read_body(request, max_bytes)))
         known = labels or tuple(verdict.scores)
         if set(known) != set(verdict.scores):
             raise EndpointError("the endpoint's labels are not those of the model's card", 502)
+        if len(known) > 2:
+            raise Unprocessable(
+                f"one number cannot tell {len(known)} labels apart: POST /api/reviews gives the verdict"
+            )
         headers = {"plaudit-note": _header(" ".join(verdict.notes))} if verdict.notes else {}
         return PlainTextResponse(str(float(verdict.label == known[1])), headers=headers)
 

@@ -63,7 +63,7 @@ def quick(**settings: Any) -> Pace:
 
 
 def plan(**fleet: Any) -> TrainingPlan:
-    return TrainingPlan(DIGEST, {"recipe": "small", "seed": 0}, "image", Fleet(**fleet))
+    return TrainingPlan(DIGEST, {"recipe": "original", "seed": 0}, "image", Fleet(**fleet))
 
 
 def job_of(account: Account, name: str, heard: Heard, pace: Pace | None = None) -> Job:
@@ -180,14 +180,14 @@ def test_a_completed_job_without_a_bundle_says_so(
 def test_the_same_training_is_not_started_twice(account: Account, storage: Storage, heard: Heard, status: str) -> None:
     stub = Stubber(account.client("sagemaker"))
     summary = {
-        "TrainingJobName": "plaudit-small-x", "TrainingJobArn": "arn:aws:sagemaker:us-east-1:1:training-job/x",
+        "TrainingJobName": "plaudit-original-x", "TrainingJobArn": "arn:aws:sagemaker:us-east-1:1:training-job/x",
         "CreationTime": NOW, "TrainingJobStatus": status,
     }  # fmt: skip
     for asked in dict.fromkeys(("InProgress", status)):
         found = [summary] if asked == status else []
         wanted = {"NameContains": DIGEST, "StatusEquals": asked}
         stub.add_response("list_training_jobs", {"TrainingJobSummaries": found}, wanted)
-    with stub, pytest.raises(UsageError, match="runs already: plaudit train --attach plaudit-small-x"):
+    with stub, pytest.raises(UsageError, match="runs already: plaudit train --attach plaudit-original-x"):
         begin(account, storage, heard)
     assert keys(storage) == []
 
@@ -566,6 +566,6 @@ def test_ctrl_c_after_the_start_says_that_the_job_runs(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Job, "create", late)
-    with pytest.raises(Detached, match="the job has started: plaudit train --attach plaudit-small"):
+    with pytest.raises(Detached, match="the job has started: plaudit train --attach plaudit-original"):
         begin(account, storage, heard)
     assert keys(storage) == [f"train-{DIGEST}/data/sample.jsonl"]

@@ -62,7 +62,7 @@ def request(plan: TrainingPlan) -> dict[str, Any]:
 
 
 def plan(fleet: Fleet | None = None, **flags: Any) -> TrainingPlan:
-    return TrainingPlan(DIGEST, {"recipe": "small", "seed": 0, **flags}, IMAGE, fleet or Fleet())
+    return TrainingPlan(DIGEST, {"recipe": "original", "seed": 0, **flags}, IMAGE, fleet or Fleet())
 
 
 fleets = st.builds(
@@ -92,7 +92,7 @@ def test_every_request_is_one_that_aws_takes(fleet: Fleet, recipe: str, given: d
 def test_a_request_says_where_everything_is() -> None:
     found = request(plan())
     where = f"s3://plaudit-123456789012-us-east-1/train-{DIGEST}"
-    assert re.fullmatch(rf"plaudit-small-{DIGEST}-\d{{8}}-\d{{6}}", found["TrainingJobName"])
+    assert re.fullmatch(rf"plaudit-original-{DIGEST}-\d{{8}}-\d{{6}}", found["TrainingJobName"])
     assert found["CheckpointConfig"] == {"S3Uri": f"{where}/checkpoints/", "LocalPath": "/opt/ml/checkpoints"}
     assert found["OutputDataConfig"]["S3OutputPath"] == f"{where}/output/"
     assert found["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"] == f"{where}/data/reviews.csv"
@@ -123,7 +123,7 @@ def test_the_toolkit_reads_the_hyperparameters_as_flags_of_ours(
     parsed = command.make_context(
         "train", [a.replace("_", "-") if a.startswith("--") else a for a in arguments], resilient_parsing=False
     ).params
-    assert {name: parsed[name] for name in ("recipe", "seed", *given)} == {"recipe": "small", "seed": 0, **given}
+    assert {name: parsed[name] for name in ("recipe", "seed", *given)} == {"recipe": "original", "seed": 0, **given}
     assert read.included["sagemaker_program"] == "train.py"
 
 
@@ -288,7 +288,7 @@ def test_the_toolkit_runs_the_request_with_the_code_as_it_is_sent(archive: Path,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     made = Bundle.load(tmp_path / "model")
-    assert (made.card.recipe["name"], made.card.recipe["epochs"]) == ("small", 2)
+    assert (made.card.recipe["name"], made.card.recipe["epochs"]) == ("original", 2)
     assert made.card.data["fingerprint"] == read_reviews("sample").fingerprint
     said = done.stdout + done.stderr
     assert len(re.findall(METRICS["validation:accuracy"], said)) >= 2

@@ -35,7 +35,7 @@ from plaudit.text.sources import locate
 VOLUME_GB = 20
 TARGET = Target("3.12")
 """The Python of AWS's training images."""
-ROOMS = ("bundle", "cli", "learning", "text")
+ROOMS = ("bundle", "cli", "learning", "shipped/encoder", "text")
 SOURCES = "base/source/"
 """All jobs share it, so it goes with the base."""
 SCRIPT = "train.py"

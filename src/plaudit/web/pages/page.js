@@ -3,7 +3,8 @@ const WAITING_MS = 300;
 const SLOW_MS = 4000;
 const TIMEOUT_MS = 30000;
 const FAINTEST = 0.1; // words with less pull than this, relative to the strongest, stay plain
-const NEARLY_EVEN = 0.6;
+const NEARLY_EVEN = 1.5; // times as likely as the next label: 60% of two labels
+const MOST_SHARES = 8;
 
 const $ = (id) => document.getElementById(id);
 const verdict = $("verdict");
@@ -212,11 +213,30 @@ async function judge({ asked = false } = {}) {
 
 // ---------------------------------------------------------------- the verdict
 
+// What a contribution below 0 and one above 0 pull towards, and which of the two the verdict is.
+// Of two labels they are the labels; of more, the label given and whatever is not it.
+function sidesOf(answer) {
+  if (Object.keys(answer.scores).length > 2) {
+    return { labels: ["", answer.label], pulls: [`against ${answer.label}`, `towards ${answer.label}`], toward: 1 };
+  }
+  const labels = pairOf(answer);
+  return { labels, pulls: labels.map((label) => `towards ${label}`), toward: answer.label === labels[1] ? 1 : 0 };
+}
+
 // [the label that the score points away from, the one that it points to]
-function labelsOf(answer) {
-  if (model.labels?.every((label) => label in answer.scores)) return model.labels;
+function pairOf(answer) {
+  if (model.labels?.length === 2 && model.labels.every((label) => label in answer.scores)) return model.labels;
   const other = Object.keys(answer.scores).find((label) => label !== answer.label) ?? "the other";
   return answer.score < 0 ? [answer.label, other] : [other, answer.label];
+}
+
+// The labels with their probabilities, in the model's order; of many, the most probable.
+function sharesOf(answer) {
+  const named = model.labels?.filter((label) => label in answer.scores) ?? [];
+  const labels = named.length === Object.keys(answer.scores).length ? named : Object.keys(answer.scores);
+  const least = [...labels].sort((a, b) => answer.scores[b] - answer.scores[a]).slice(MOST_SHARES);
+  const rest = least.reduce((sum, label) => sum + answer.scores[label], 0);
+  return { shown: labels.filter((label) => !least.includes(label)), others: least.length, rest };
 }
 
 // Offsets count code points, so the text must be cut as an array of them.
@@ -237,14 +257,14 @@ function pulls(points, words) {
     .filter((w) => w.weight >= FAINTEST);
 }
 
-function highlight(points, words, labels) {
+function highlight(points, words, pulls) {
   const parts = document.createDocumentFragment();
   let at = 0;
   for (const word of words) {
     parts.append(points.slice(at, word.start).join(""));
     const mark = element("mark", word.text, {
       "data-toward": word.toward,
-      title: `towards ${labels[word.toward]}, ${percent(word.weight)} of the strongest pull`,
+      title: `${pulls[word.toward]}, ${percent(word.weight)} of the strongest pull`,
     });
     mark.style.setProperty("--weight", word.weight.toFixed(3));
     parts.append(mark);
@@ -254,7 +274,7 @@ function highlight(points, words, labels) {
   return parts;
 }
 
-function summary(words, labels) {
+function summary(words, pulls) {
   const seen = new Set();
   const most = [...words]
     .sort((a, b) => b.weight - a.weight)
@@ -263,34 +283,16 @@ function summary(words, labels) {
       return !seen.has(key) && seen.add(key);
     })
     .slice(0, 3)
-    .map((w) => `${w.text} (towards ${labels[w.toward]})`);
+    .map((w) => `${w.text} (${pulls[w.toward]})`);
   return most.length ? `Words that tipped it most: ${most.join(", ")}.` : "No single word stood out.";
 }
 
-function render(text, answer) {
-  const labels = labelsOf(answer);
-  const points = Array.from(text);
-  const words = pulls(points, answer.words);
-  const prior = answer.words.length === 0;
-  const toward = answer.label === labels[1] ? 1 : 0;
-  const chance = likely(answer.probability);
+function close(answer) {
+  const [first, second] = Object.values(answer.scores).sort((a, b) => b - a);
+  return first < second * NEARLY_EVEN;
+}
 
-  answered = true;
-  show("done");
-  verdict.dataset.prior = prior;
-  verdict.dataset.toward = toward;
-
-  $("label").textContent = prior ? "Can’t tell" : answer.label;
-  $("probability").textContent = prior ? "" : chance;
-  if (prior) {
-    $("summary").textContent = `The model knows none of these words, so this is no verdict on them. To any such text it answers “${answer.label}”, ${chance}.`;
-  } else {
-    const close = answer.probability < NEARLY_EVEN ? "Nearly even; it could have gone either way. " : "";
-    $("summary").textContent = close + summary(words, labels);
-  }
-  const notes = (Array.isArray(answer.notes) ? answer.notes : []).filter((note) => typeof note === "string");
-  $("notes").replaceChildren(...notes.map((note) => element("li", note)));
-
+function renderMeter(answer, { labels, toward }) {
   const one = toward === 1 ? answer.probability : 1 - answer.probability;
   $("meter").setAttribute("aria-valuenow", (one * 100).toFixed(1));
   $("meter").setAttribute("aria-valuetext", `${labels[1]} ${likely(one)}, ${labels[0]} ${likely(1 - one)}`);
@@ -298,16 +300,61 @@ function render(text, answer) {
   $("meter-1").style.flexGrow = one;
   $("meter-end-0").textContent = `${labels[0]} ${likely(1 - one)}`;
   $("meter-end-1").textContent = `${labels[1]} ${likely(one)}`;
+}
+
+function shareRow(label, share, given) {
+  const row = element("li", undefined, given ? { class: "given" } : {});
+  const bar = element("span", undefined, { class: "share-bar", "aria-hidden": "true" });
+  bar.style.setProperty("--share", share);
+  row.append(element("span", label, { class: "share-label" }), " ", element("span", likely(share), { class: "share-figure" }), bar);
+  return row;
+}
+
+function renderShares(answer) {
+  const { shown, others, rest } = sharesOf(answer);
+  const rows = shown.map((label) => shareRow(label, answer.scores[label], label === answer.label));
+  if (others > 0) rows.push(shareRow(plural(others, "other label"), rest, false));
+  $("shares").replaceChildren(...rows);
+}
+
+function render(text, answer) {
+  const sides = sidesOf(answer);
+  const points = Array.from(text);
+  const words = pulls(points, answer.words);
+  const prior = answer.words.length === 0;
+  const chance = likely(answer.probability);
+  const two = Object.keys(answer.scores).length <= 2;
+
+  answered = true;
+  show("done");
+  verdict.dataset.prior = prior;
+  verdict.dataset.toward = sides.toward;
+
+  $("label").textContent = prior ? "Can’t tell" : answer.label;
+  $("probability").textContent = prior ? "" : chance;
+  if (prior) {
+    $("summary").textContent = `The model knows none of these words, so this is no verdict on them. To any such text it answers “${answer.label}”, ${chance}.`;
+  } else {
+    const even = close(answer) ? "Nearly even; it could have gone either way. " : "";
+    $("summary").textContent = even + summary(words, sides.pulls);
+  }
+  const notes = (Array.isArray(answer.notes) ? answer.notes : []).filter((note) => typeof note === "string");
+  $("notes").replaceChildren(...notes.map((note) => element("li", note)));
+
+  $("meter").hidden = !two;
+  $("shares").hidden = two;
+  if (two) renderMeter(answer, sides);
+  else renderShares(answer);
 
   const box = $("highlighted");
-  box.replaceChildren(highlight(points, words, labels));
+  box.replaceChildren(highlight(points, words, sides.pulls));
   box.scrollTop = 0;
   // A long review scrolls in its box, which the keyboard must then be able to reach.
   if (box.scrollHeight > box.clientHeight) box.tabIndex = 0;
   else box.removeAttribute("tabindex");
 
   $("legend").hidden = words.length === 0;
-  for (const side of [0, 1]) $(`legend-${side}`).textContent = `towards ${labels[side]}`;
+  for (const side of [0, 1]) $(`legend-${side}`).textContent = sides.pulls[side];
 }
 
 // ---------------------------------------------------------------- the composer
@@ -378,6 +425,7 @@ function facts(card) {
   const data = card.data ?? {};
   const metrics = card.metrics ?? {};
   const has = (value) => value !== undefined && value !== null && value !== "";
+  const mean = Array.isArray(card.labels) && card.labels.length > 2 ? ", mean of the labels" : "";
   const share = (value, digits = 3) => (Number.isFinite(value) ? value.toFixed(digits) : undefined);
   const reviews = [
     has(data.train) && `${number.format(data.train)} learnt from`,
@@ -391,8 +439,8 @@ function facts(card) {
     ["Recipe", card.recipe],
     ["Parameters", Number.isFinite(card.parameters) ? number.format(card.parameters) : undefined],
     ["Trained", has(card.trained) ? day(String(card.trained)) : undefined],
-    ["F1", share(metrics.f1)],
-    ["ROC AUC", share(metrics.roc_auc)],
+    [`F1${mean}`, share(metrics.f1)],
+    [`ROC AUC${mean}`, share(metrics.roc_auc)],
     ["Log loss", share(metrics.log_loss)],
   ].filter(([, value]) => has(value));
 }
@@ -441,7 +489,7 @@ async function loadCard() {
     if (!response.ok) throw new Error(`HTTP ${response.status}`);
     const card = await response.json();
     if (card === null || typeof card !== "object") throw new Error("no card");
-    if (Array.isArray(card.labels) && card.labels.length === 2) model.labels = card.labels.map(String);
+    if (Array.isArray(card.labels) && card.labels.length > 1) model.labels = card.labels.map(String);
     for (const limit of ["max_words", "max_bytes"]) {
       if (Number.isFinite(card[limit]) && card[limit] > 0) model[limit] = card[limit];
     }

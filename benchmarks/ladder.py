@@ -1,0 +1,114 @@
+"""The ladder: every recipe from the IMDb archive to its figures on the test half. Hours; a recipe's bundle is kept.
+
+    make bench ONLY=ladder                     what has no figures yet
+    python -m benchmarks.ladder lstm 0 1 2     one recipe with these seeds
+
+Each training is the command a user would give, in a process of its own, so that time and memory are a user's.
+"""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.archive import find
+from benchmarks.results import load, save
+from plaudit.bundle.bundle import Bundle
+from plaudit.bundle.classifier import Classifier
+from plaudit.cli.terminal import track
+from plaudit.evaluation.behaviour import check
+from plaudit.evaluation.behaviour_cases import built_in
+from plaudit.evaluation.metrics import measure
+from plaudit.text.reviews import Reviews
+from plaudit.text.sources import read_reviews
+
+SEEDS = {"original": (0, 1, 2), "linear": (0,), "lstm": (0, 1, 2), "best": (0,)}
+WORDS = 200
+TIMES = 50
+CHUNK = 2_500
+WATCHED = ("negation of good", "negation of bad", "negation at a distance", "contrast", "irony and sarcasm")
+
+
+def run(archive: Path) -> None:
+    """Every recipe that has no figures for its seeds yet."""
+    before = (load("ladder") or {}).get("recipes", {})
+    for name, seeds in SEEDS.items():
+        if set(before.get(name, {}).get("seeds", ())) < set(seeds):
+            climb(archive, name, seeds)
+
+
+def climb(archive: Path, name: str, seeds: tuple[int, ...]) -> None:
+    """Trains ``name`` with each of ``seeds`` and scores each bundle once on the test half."""
+    reviews = read_reviews(str(archive), track=track)
+    found = [_figures(reviews, *_trained(archive, name, seed)) for seed in seeds]
+    accuracies = [entry["accuracy"] for entry in found]
+    entry = {
+        "seeds": list(seeds),
+        "mean": round(statistics.mean(accuracies), 5),
+        "standard_deviation": round(statistics.stdev(accuracies), 5) if len(found) > 1 else None,
+        "command": f"plaudit train {archive.name} --recipe {name} --seed N",
+        "bundles": found,
+    }
+    recipes = (load("ladder") or {}).get("recipes", {})
+    save("ladder", {"recipes": {**recipes, name: entry}})
+
+
+def _trained(archive: Path, name: str, seed: int) -> tuple[Bundle, dict[str, float]]:
+    """The bundle of an earlier run, else a new one, with the seconds and the memory that it took."""
+    path = Path(tempfile.gettempdir()) / "plaudit-ladder" / f"{name}-{seed}"
+    cost = path.with_suffix(".cost")
+    if not (path / "manifest.json").exists() or not cost.exists():
+        command = ["train", str(archive), "--recipe", name, "--seed", str(seed), "--out", str(path)]
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "plaudit", *command], check=True)
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+        cost.write_text(f"{time.perf_counter() - started:.1f} {peak:.0f}")
+    seconds, megabytes = map(float, cost.read_text().split())
+    return Bundle.load(path), {"seconds": seconds, "peak_megabytes": megabytes, "seed": seed}
+
+
+def _figures(reviews: Reviews, bundle: Bundle, cost: dict[str, float]) -> dict[str, Any]:
+    classifier = Classifier(bundle)
+    texts = [review.text for review in reviews.test]
+    parts = [texts[at : at + CHUNK] for at in range(0, len(texts), CHUNK)]
+    shares = np.concatenate([classifier.predict_proba(part) for part in track(parts, "judging", len(parts))])
+    metrics = measure(shares[:, 1], np.array(reviews.label_ids(reviews.test)), reviews.labels)
+    results = check(built_in(), classifier.predict_proba, classifier.classes_)
+    by_capability = {entry.name: round(entry.rate, 4) for entry in results.capabilities()}
+    return {
+        **cost,
+        "accuracy": round(metrics.accuracy, 5),
+        "calibration_error": round(metrics.calibration_error, 5),
+        "log_loss": round(metrics.log_loss, 5),
+        "validation_accuracy": round(bundle.card.metrics["validation"]["accuracy"], 5),
+        "bytes": sum(file.stat().st_size for file in bundle.path.iterdir()) if bundle.path else None,
+        "milliseconds_a_review": _speed(classifier, texts),
+        "behaviour": round(results.total.rate, 4),
+        "behaviour_by_capability": by_capability,
+    }
+
+
+def _speed(classifier: Classifier, texts: list[str]) -> float:
+    """Median milliseconds for one review of 200 words, on one core."""
+    text = next(text for text in texts if len(text.split()) == WORDS)
+    taken = []
+    for _ in range(TIMES):
+        started = time.perf_counter()
+        classifier.predict_proba([text])
+        taken.append(time.perf_counter() - started)
+    return round(statistics.median(taken) * 1000, 3)
+
+
+if __name__ == "__main__":
+    archive = find()
+    if archive is None:
+        sys.exit("the IMDb archive is needed: plaudit up imdb downloads it, or name it with PLAUDIT_IMDB")
+    climb(archive, sys.argv[1], tuple(map(int, sys.argv[2:])) or SEEDS[sys.argv[1]])

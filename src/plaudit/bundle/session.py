@@ -1,0 +1,81 @@
+"""A bundle's network as an ONNX Runtime session. Knows ONNX Runtime and the weights' file, and no texts.
+
+The network may point to tensors of weights.safetensors, so that a large table lies on disk once. They are taken from
+the bytes that the manifest vouched for; no other file is ever read.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from plaudit.bundle.bundle import NETWORK, VOCABULARY, WEIGHTS, Bundle
+from plaudit.errors import BundleError
+from plaudit.text.encoding import pad
+
+KINDS = {"F32": np.float32, "F16": np.float16, "I8": np.int8}
+# How protobuf writes ONNX's entry "location": its name, then the length and the bytes of the file's name.
+POINTER = re.compile(b"location")
+POINTS_TO_WEIGHTS = re.compile(b"location\x12" + bytes([len(WEIGHTS)]) + WEIGHTS.encode())
+
+
+def open_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
+    """The session, tried once. Raises BundleError, one sentence, for what is not a network that Plaudit made."""
+    name = bundle.path / NETWORK if bundle.path else Path(NETWORK)
+    if len(POINTER.findall(bundle.network)) != len(POINTS_TO_WEIGHTS.findall(bundle.network)):
+        raise BundleError(f"{name} points to other files: it is not a network that Plaudit made")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4
+    shared = {key: value for key, value in tensors(bundle).items() if key in SHARED}
+    values = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in shared.values()]
+    options.add_external_initializers(list(shared), values)
+    try:
+        session = onnxruntime.InferenceSession(bundle.network, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's own errors share no root but this one
+        raise BundleError(f"{name} is not a network ({str(error).splitlines()[0]})") from None
+    _tried(session, bundle, name)
+    return session
+
+
+SHARED = ("embedding.weight", "embedding.scale")
+"""The tensors of weights.safetensors that a network points to."""
+
+
+def _tried(session: onnxruntime.InferenceSession, bundle: Bundle, name: Path) -> None:
+    taken, given = ([entry.name for entry in entries] for entries in (session.get_inputs(), session.get_outputs()))
+    if (taken, given) != (["ids"], ["evidence"]):
+        raise BundleError(f"{name} does not turn ids into evidence: it is not a network that Plaudit made")
+    try:
+        (evidence,) = session.run(None, {"ids": pad([[bundle.vocabulary.size - 1]])})
+    except Exception as error:
+        why = str(error).splitlines()[0]
+        raise BundleError(f"{name} does not know every word of {VOCABULARY}: they are of two bundles ({why})") from None
+    if evidence.shape != (1, 1, len(bundle.card.biases)) or not np.isfinite(evidence).all():
+        raise BundleError(f"{name} gives no evidence for a word: it is not a network that Plaudit made")
+
+
+def tensors(bundle: Bundle) -> dict[str, NDArray[np.generic]]:
+    """The tensors of weights.safetensors by name. Raises BundleError where the file is not one.
+
+    The format is the length of a JSON header in 8 bytes, the header, and the tensors' bytes one after another.
+    """
+    content = bundle.weights
+    start = 8 + int.from_bytes(content[:8], "little")
+    found: dict[str, NDArray[np.generic]] = {}
+    try:
+        header = json.loads(content[8:start])
+        for name, entry in header.items():
+            if name != "__metadata__":
+                begin, end = entry["data_offsets"]
+                flat = np.frombuffer(content[start + begin : start + end], KINDS[entry["dtype"]])
+                found[name] = flat.reshape(entry["shape"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        name = bundle.path / WEIGHTS if bundle.path else Path(WEIGHTS)
+        raise BundleError(f"{name} does not hold weights ({error}): copy the bundle again, or train it again") from None
+    return found

@@ -1,0 +1,117 @@
+"""What was trained as a bundle: its card, its files, and the proof that they score alike. Knows no training loop."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+from plaudit.bundle.bundle import Bundle
+from plaudit.bundle.card import Card
+from plaudit.bundle.session import open_session
+from plaudit.errors import PlauditError, UsageError
+from plaudit.learning.calibration import accuracy, fit_temperature, log_loss
+from plaudit.learning.export import export, export_table
+from plaudit.learning.network import Network
+from plaudit.learning.recipes import Recipe
+from plaudit.text.prepared import Prepared
+from plaudit.text.vocabulary import Vocabulary
+from plaudit.version import __version__
+
+Floats = NDArray[np.float64]
+TOLERANCE = 1e-4
+ROUGH_TOLERANCE = 0.05
+
+
+def usable(data: Prepared) -> None:
+    """Raises UsageError where a part does not hold every label."""
+    for name, part in (("training", data.train), ("validation", data.validation)):
+        present = set(part.labels[part.texts.lengths > 0].tolist())
+        missing = [label for place, label in enumerate(data.about.labels) if place not in present]
+        if missing:
+            raise UsageError(f"the {name} reviews hold none of label {missing[0]!r}: more reviews of it are needed")
+
+
+def priors_of(data: Prepared) -> tuple[float, ...]:
+    """Each label's share of the training reviews, as if there were one more of each."""
+    counts = np.bincount(data.train.labels, minlength=len(data.about.labels)) + 1
+    return tuple(float(share) for share in counts / counts.sum())
+
+
+def biases_of(data: Prepared) -> Floats:
+    """The logits (units,) before any word is read."""
+    priors = np.log(priors_of(data))
+    return priors[1:] - priors[:1] if len(priors) == 2 else priors
+
+
+def card(data: Prepared, recipe: Recipe, evidence: Floats, training: Mapping[str, Any], ngrams: int = 1) -> Card:
+    """The card of a training that found ``evidence`` (reviews, units) in the validation reviews."""
+    about, labels, biases = data.about, data.validation.labels, biases_of(data)
+    temperature = fit_temperature(evidence, biases, labels)
+    logits = biases + evidence / temperature
+    return Card(
+        name=f"{about.name}, {recipe.name}",
+        labels=about.labels,
+        cleaning=about.reading.cleaning,
+        max_words=about.reading.max_words,
+        priors=priors_of(data),
+        temperature=temperature,
+        ngrams=ngrams,
+        recipe=recipe.to_json(),
+        data={
+            "name": about.name,
+            "fingerprint": about.fingerprint,
+            "train": about.train,
+            "validation": about.validation,
+            "test": about.test,
+            "duplicates": about.duplicates,
+        },
+        metrics={
+            "validation": {
+                "reviews": len(labels),
+                "accuracy": accuracy(logits, labels),
+                "log_loss": log_loss(logits, labels),
+            }
+        },
+        training={**training, "date": time.strftime("%Y-%m-%d", time.gmtime())},
+        versions={
+            "plaudit": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "onnxruntime": onnxruntime.__version__,
+        },
+    )
+
+
+def network_bundle(card: Card, vocabulary: Vocabulary, network: Network, int8: bool) -> Bundle:
+    """The bundle of a trained network. Raises PlauditError if ONNX Runtime's evidence is not torch's."""
+    bundle = Bundle(card, vocabulary, *export(network, int8))
+    _compare(network, bundle, ROUGH_TOLERANCE if int8 else TOLERANCE)
+    return bundle
+
+
+def table_bundle(card: Card, vocabulary: Vocabulary, table: NDArray[np.float32]) -> Bundle:
+    """The bundle of a linear model: ``table`` (ids, units) is what each id is evidence of."""
+    return Bundle(card, vocabulary, *export_table(table))
+
+
+def _compare(network: Network, bundle: Bundle, tolerance: float) -> None:
+    """Logits of random reviews, against their spread where weights were rounded."""
+    random = np.random.default_rng(0)
+    ids = random.integers(1, network.embedding.num_embeddings, (16, 40))
+    ids[3:, 20:] = 0
+    (evidence,) = open_session(bundle, 0).run(None, {"ids": ids})
+    network.eval()
+    with torch.no_grad():
+        expected = network(torch.from_numpy(ids)).numpy()
+    difference = float(np.abs(evidence.sum(1) - expected.sum(1)).max())
+    if not difference <= tolerance * max(1.0, float(np.abs(expected.sum(1)).max())):
+        raise PlauditError(
+            f"the exported network differs from the trained one by {difference}: this is a fault of ours"
+        )

@@ -1,0 +1,181 @@
+"""The recipe `best`: teachers that read forward, backward and by runs of words, and one network that learns from them.
+
+Every step leaves its result in the training's folder, so that a stopped training goes on with the step it was in.
+Knows the steps and what passes between them; each is a training like any other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from plaudit.bundle.bundle import Bundle
+from plaudit.learning.bundling import Floats, biases_of
+from plaudit.learning.calibration import accuracy, fit_temperature, log_loss
+from plaudit.learning.distributed import World
+from plaudit.learning.lessons import Lessons, lessons
+from plaudit.learning.linear_training import linear_evidence, linear_model
+from plaudit.learning.recipes import Recipe
+from plaudit.learning.training import Training
+from plaudit.learning.watch import Watch
+from plaudit.text.encoding import Encoded
+from plaudit.text.prepared import Prepared
+
+TEACHERS = ("linear", "forward", "backward")
+PARTS = 10
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What a teacher says of the validation reviews and the texts without a label, (texts, units), and its weights."""
+
+    validation: Floats
+    unlabelled: Floats
+    weights: Mapping[str, Tensor]
+
+    def save(self, path: Path, identity: str) -> None:
+        tensors = {f"weights.{name}": value.contiguous() for name, value in self.weights.items()}
+        tensors |= {"validation": torch.from_numpy(self.validation), "unlabelled": torch.from_numpy(self.unlabelled)}
+        part = path.with_suffix(".part")
+        save_file(tensors, part, {"identity": identity})
+        part.replace(path)
+
+    @classmethod
+    def load(cls, path: Path, identity: str) -> Taught | None:
+        """What an earlier run of the same training left; None where there is nothing of it."""
+        try:
+            with safe_open(path, "pt") as file:
+                if (file.metadata() or {}).get("identity") != identity:
+                    return None
+                found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError):
+            return None
+        own = {name.removeprefix("weights."): value for name, value in found.items() if name.startswith("weights.")}
+        return cls(found["validation"].numpy(), found["unlabelled"].numpy(), own)
+
+
+@dataclass
+class Ensemble:
+    """One training of `best`; `run` it. ``folder`` keeps what each step made; without one a stop loses it."""
+
+    data: Prepared
+    recipe: Recipe
+    seed: int = 0
+    folder: Path | None = None
+    watch: Watch = field(default_factory=Watch)
+    world: World = field(default_factory=World)
+
+    def run(self) -> Bundle:
+        """Teaches the teachers, lets them judge the texts that have no label, and trains one network on it all."""
+        self._biases = biases_of(self.data)
+        taught = {name: self._taught(name) for name in TEACHERS}
+        to_learn = self._lessons(taught)
+        self.watch.say(f"student: {len(to_learn.texts):,} texts to learn from")
+        begin = joined(taught["forward"].weights, taught["backward"].weights)
+        return self._training(self.recipe, "student", to_learn, begin).run()
+
+    def _training(
+        self,
+        recipe: Recipe,
+        name: str,
+        to_learn: Lessons | None = None,
+        begin: Mapping[str, Tensor] | None = None,
+    ) -> Training:
+        folder = self.folder / name if self.folder is not None else None
+        return Training(self.data, recipe, self.seed, folder, self.watch, self.world, to_learn, begin)
+
+    def _taught(self, name: str) -> Taught:
+        """What the teacher called ``name`` says, from an earlier run or anew."""
+        parts = (self.recipe.to_json(), self.data.about.digest, self.seed, torch.__version__, name)
+        identity = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        path = self.folder / f"{name}.safetensors" if self.folder is not None else None
+        found = Taught.load(path, identity) if path is not None else None
+        if found is not None:
+            self.watch.say(f"teacher {name}: done before")
+            return found
+        self.watch.say(f"teacher {name}")
+        found = self._linear() if name == "linear" else self._network(name)
+        labels = self.data.validation.labels
+        self.watch.say(f"teacher {name}: accuracy {accuracy(self._biases + found.validation, labels):.4f}")
+        if path is not None and self.folder is not None and self.world.leads:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            found.save(path, identity)
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        return found
+
+    def _linear(self) -> Taught:
+        model = linear_model(self.data, self.recipe, [self.data.train])
+        validation, unlabelled = (linear_evidence(model, self.data, texts) for texts in self._judged)
+        return Taught(validation, unlabelled, {})
+
+    @property
+    def _judged(self) -> tuple[Encoded, Encoded]:
+        return self.data.validation.texts, self.data.unlabelled
+
+    def _network(self, direction: str) -> Taught:
+        recipe = replace(self.recipe, kind="network", direction=direction, epochs=self.recipe.teacher_epochs)
+        training = self._training(recipe, direction)
+        weights = {name: value.cpu() for name, value in training.learn().state_dict().items()}
+        validation, unlabelled = (training.evidence(texts) for texts in self._judged)
+        return Taught(validation, unlabelled, weights)
+
+    def _lessons(self, taught: Mapping[str, Taught]) -> Lessons:
+        """The recipe's own lessons, and the texts without a label as the teachers together judge them."""
+        labels = self.data.validation.labels
+        own = lessons(self.data, self.recipe, self.seed)
+        scales = {name: fit_temperature(one.validation, self._biases, labels) for name, one in taught.items()}
+        shares = best_shares(
+            {name: one.validation / scales[name] for name, one in taught.items()}, self._biases, labels
+        )
+        of_validation = sum(shares[name] * one.validation / scales[name] for name, one in taught.items())
+        together = accuracy(self._biases + of_validation, labels)
+        told = ", ".join(f"{name} {share:.1f}" for name, share in shares.items())
+        self.watch.say(f"teachers together: accuracy {together:.4f} ({told})")
+        if not len(self.data.unlabelled):
+            return own
+        of_texts = sum(shares[name] * one.unlabelled / scales[name] for name, one in taught.items())
+        temperature = fit_temperature(np.asarray(of_validation), self._biases, labels)
+        return own.with_more(self.data.unlabelled, probabilities(self._biases + of_texts / temperature))
+
+
+def best_shares(
+    evidence: Mapping[str, Floats], biases: Floats, labels: np.ndarray[tuple[int], np.dtype[np.int64]]
+) -> dict[str, float]:
+    """The share of each teacher, in tenths, whose mix has the lowest log loss once calibrated."""
+    found: dict[float, dict[str, float]] = {}
+    for parts in itertools.product(range(PARTS + 1), repeat=len(evidence)):
+        if sum(parts) == PARTS:
+            shares = {name: part / PARTS for name, part in zip(evidence, parts, strict=True)}
+            mixed = np.asarray(sum(shares[name] * one for name, one in evidence.items()))
+            loss = log_loss(biases + mixed / fit_temperature(mixed, biases, labels), labels)
+            found[loss] = shares
+    return found[min(found)]
+
+
+def probabilities(logits: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Logits (n, units) as probabilities (n, labels)."""
+    both = np.concatenate([np.zeros_like(logits), logits], axis=1) if logits.shape[1] == 1 else logits
+    powers = np.exp(both - both.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+def joined(forward: Mapping[str, Tensor], backward: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of one network that reads both ways from two that read one each: it says what they say on average.
+
+    Their embeddings, which began as the same, are averaged too.
+    """
+    both = {**forward, **backward, "embedding.weight": (forward["embedding.weight"] + backward["embedding.weight"]) / 2}
+    halves = [weights["dense.weight"].chunk(2, dim=1) for weights in (forward, backward)]
+    both["dense.weight"] = torch.cat([half[at] for at in (0, 1) for half in halves], 1) / 2
+    return both

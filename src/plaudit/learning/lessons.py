@@ -1,0 +1,58 @@
+"""What a training reads: the training reviews, and the phrases that a recipe adds to them. Knows no torch."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plaudit.learning.phrases import phrases
+from plaudit.learning.recipes import Recipe
+from plaudit.text.encoding import Encoded
+from plaudit.text.prepared import Prepared
+from plaudit.text.words import words
+
+SENTIMENT = ("negative", "positive")
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """Encoded texts with ``targets`` (texts, labels): the share of each label that is right for a text.
+
+    The last ``phrases`` of them are phrases, which every batch of reviews gets a few of.
+    """
+
+    texts: Encoded
+    targets: NDArray[np.float32]
+    phrases: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of texts and targets."""
+        digest = hashlib.sha256(self.texts.ids.tobytes() + self.texts.offsets.tobytes())
+        digest.update(self.targets.tobytes())
+        return digest.hexdigest()
+
+    def with_more(self, texts: Encoded, targets: NDArray[np.float32]) -> Lessons:
+        """These texts after ``texts``, so that phrases stay last."""
+        ids = np.concatenate([texts.ids, self.texts.ids])
+        offsets = np.concatenate([texts.offsets, texts.offsets[-1] + self.texts.offsets[1:]])
+        return Lessons(Encoded(ids, offsets), np.concatenate([targets, self.targets]), self.phrases)
+
+
+def lessons(data: Prepared, recipe: Recipe, seed: int) -> Lessons:
+    """The training reviews; and phrases, where the recipe has them and the labels are negative and positive."""
+    own = Lessons(data.train.texts, np.eye(len(data.about.labels), dtype=np.float32)[data.train.labels])
+    if not recipe.phrases or data.about.labels != SENTIMENT:
+        return own
+    count = min(recipe.phrases, max(len(data.train.texts), FEWEST_PHRASES))
+    texts, shares = zip(*phrases(count, seed), strict=True)
+    encoded = Encoded.of(data.vocabulary.ids(words(text, recipe.cleaning)) for text in texts)
+    positive = np.array(shares, dtype=np.float32)
+    added = Lessons(encoded, np.stack([1 - positive, positive], axis=1), phrases=count)
+    return added.with_more(own.texts, own.targets)
+
+
+FEWEST_PHRASES = 2_000

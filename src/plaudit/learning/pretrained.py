@@ -1,0 +1,103 @@
+"""A pretrained encoder: what a language model learnt of words and their order, to start a classifier from.
+
+On disk a folder: card.json says what it was trained on and how, vocabulary.txt its words, weights.safetensors its
+embedding as one int8 row and one scale a word, and its LSTMs in float16.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as from_safetensors
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
+
+from plaudit.errors import UsageError
+from plaudit.learning.preparing import encoder_folder
+from plaudit.learning.quantisation import int8_rows
+from plaudit.text.vocabulary import Vocabulary
+
+CARD, VOCABULARY, WEIGHTS = "card.json", "vocabulary.txt", "weights.safetensors"
+FILES = (CARD, VOCABULARY, WEIGHTS)
+EMBEDDING, SCALE = "embedding", "embedding_scale"
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """``embedding`` (words, embedding), and by direction the tensors of one LSTM layer by torch's names, in float32."""
+
+    card: Mapping[str, Any]
+    vocabulary: Vocabulary
+    embedding: Tensor
+    lstms: Mapping[str, Mapping[str, Tensor]]
+
+    @property
+    def hidden_dim(self) -> int:
+        return next(iter(self.lstms.values()))["weight_hh_l0"].shape[1]
+
+    def joined(self, other: Pretrained) -> Pretrained:
+        """This encoder with the LSTM of ``other``, which learnt with this one's embedding."""
+        card = {**self.card, "directions": [*self.card["directions"], *other.card["directions"]]}
+        return replace(self, card=card, lstms={**self.lstms, **other.lstms})
+
+    def rounded(self) -> Pretrained:
+        """What `save` and `load` make of it."""
+        return self._of(self.card, self.vocabulary, from_safetensors(self._weights()))
+
+    def save(self, folder: Path) -> None:
+        """Writes the folder; what it holds of an encoder is replaced."""
+        free_for_an_encoder(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / WEIGHTS).write_bytes(self._weights())
+        self.vocabulary.save(folder / VOCABULARY)
+        (folder / CARD).write_text(json.dumps(dict(self.card), indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Pretrained:
+        """Raises UsageError where ``folder`` holds no sound encoder."""
+        try:
+            card = json.loads((folder / CARD).read_text("utf-8"))
+            vocabulary = Vocabulary.load(folder / VOCABULARY)
+            return cls._of(card, vocabulary, from_safetensors((folder / WEIGHTS).read_bytes()))
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            raise UsageError(f"{folder}: no sound encoder there ({error}): plaudit pretrain makes one") from None
+
+    def _weights(self) -> bytes:
+        rows, scales = int8_rows(self.embedding.numpy())
+        tensors = {EMBEDDING: torch.from_numpy(rows), SCALE: torch.from_numpy(scales)}
+        for direction, lstm in self.lstms.items():
+            tensors |= {f"{direction}.{name}": value.half().contiguous() for name, value in lstm.items()}
+        return to_safetensors(tensors)
+
+    @classmethod
+    def _of(cls, card: Mapping[str, Any], vocabulary: Vocabulary, tensors: Mapping[str, Tensor]) -> Pretrained:
+        embedding = tensors[EMBEDDING].float() * tensors[SCALE].float().unsqueeze(1)
+        if len(embedding) != vocabulary.size:
+            raise ValueError(f"{len(embedding)} vectors for {vocabulary.size} words")
+        lstms: dict[str, dict[str, Tensor]] = {}
+        for name, value in tensors.items():
+            if name not in (EMBEDDING, SCALE):
+                direction, own = name.split(".")
+                lstms.setdefault(direction, {})[own] = value.float()
+        return cls(card, vocabulary, embedding, lstms)
+
+
+def free_for_an_encoder(folder: Path) -> None:
+    """Raises UsageError where ``folder`` holds anything but an encoder: nothing of anybody else's is replaced."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file: name a folder for the encoder")
+    held = sorted(entry.name for entry in folder.iterdir() if entry.name not in FILES) if folder.exists() else []
+    if held:
+        raise UsageError(f"{folder} holds {held[0]}, which is not an encoder's: name another folder")
+
+
+def load_encoder(start: str) -> Pretrained:
+    """The encoder that a recipe's ``start`` names."""
+    with encoder_folder(start) as folder:
+        return Pretrained.load(folder)

@@ -1,0 +1,40 @@
+"""Every setting of a pretraining. Knows no data and no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from plaudit.errors import UsageError
+from plaudit.text.words import Cleaning
+
+DIRECTIONS = ("forward", "backward")
+LEAST = {"vocab_size": 3, "embedding_dim": 1, "hidden_dim": 1, "epochs": 1, "backward_epochs": 1}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Every setting of a pretraining. A ``backward`` model reads each text from its end."""
+
+    direction: str = "forward"
+    cleaning: Cleaning = "modern"
+    vocab_size: int = 30_000
+    embedding_dim: int = 256
+    hidden_dim: int = 384
+    dropout: float = 0.1
+    epochs: int = 3
+    backward_epochs: int = 2
+    streams: int = 64
+    words: int = 64
+    negatives: int = 1024
+    learning_rate: float = 4e-3
+    warm_up: float = 0.02
+    clip: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.direction not in DIRECTIONS:
+            raise UsageError(f"the direction is one of {', '.join(DIRECTIONS)}, not {self.direction!r}")
+        for name, least in LEAST.items():
+            if getattr(self, name) < least:
+                raise UsageError(f"{name} is at least {least}, not {getattr(self, name)}")
+        if not self.learning_rate > 0:
+            raise UsageError(f"learning_rate lies above 0, not {self.learning_rate}")

@@ -1,0 +1,42 @@
+"""From a text to ids, the same in training and in serving. Knows words, a vocabulary and n-grams, and no labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plaudit.text.ngrams import NgramEncoder
+from plaudit.text.vocabulary import Vocabulary
+from plaudit.text.words import Cleaning, words
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """What turns a text into ids. With ``ngrams`` above 1 they are those of its distinct runs of known words."""
+
+    vocabulary: Vocabulary
+    cleaning: Cleaning
+    max_words: int
+    ngrams: int = 1
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of the text's first ``max_words`` words."""
+        return self.ids(words(text, self.cleaning)[: self.max_words])
+
+    def ids(self, found: Sequence[str]) -> list[int]:
+        """The ids of words."""
+        return self.vocabulary.ids(found) if self.ngrams == 1 else self._runs.encode(found)
+
+    def by_word(self, found: Sequence[str], contributions: Floats) -> Floats:
+        """What each id of `ids` contributed (ids,), as what each word did (words,): both add up to the same."""
+        return contributions if self.ngrams == 1 else self._runs.spread(found, contributions)
+
+    @cached_property
+    def _runs(self) -> NgramEncoder:
+        return NgramEncoder(self.vocabulary, self.ngrams)

@@ -1,0 +1,182 @@
+"""The recipe `best` on reviews made up from a few words: teachers, their judgement, and the one network."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load as from_safetensors
+
+from plaudit.bundle.bundle import Bundle
+from plaudit.bundle.classifier import Classifier
+from plaudit.errors import UsageError
+from plaudit.learning.calibration import log_loss
+from plaudit.learning.ensemble import Taught, best_shares, joined, probabilities
+from plaudit.learning.fitting import fit
+from plaudit.learning.network import Network
+from plaudit.learning.preparing import prepare_for
+from plaudit.learning.recipes import Recipe
+from plaudit.learning.watch import Interrupted, Watch
+from plaudit.text.prepared import Prepared
+from tests.made import TINY, made_up
+
+REVIEWS = made_up(unlabelled=90)
+SETTINGS = {**TINY, "epochs": 2, "teacher_epochs": 2}
+NONE = np.zeros(1)
+
+
+@pytest.fixture(scope="module")
+def recipe(encoder_folder: Path) -> Recipe:
+    return Recipe.of("best", **SETTINGS, start=str(encoder_folder))
+
+
+@pytest.fixture(scope="module")
+def data(recipe: Recipe) -> Prepared:
+    return prepare_for(recipe, REVIEWS)
+
+
+@pytest.fixture(scope="module")
+def unbroken(data: Prepared, recipe: Recipe) -> tuple[Bundle, list[str]]:
+    """The bundle of an ensemble that nobody stopped, and what it said."""
+    lines: list[str] = []
+    return fit(data, recipe, 3, watch=Watch(say=lines.append)), lines
+
+
+def same(left: Bundle, right: Bundle) -> bool:
+    weights = from_safetensors(right.weights)
+    return all(torch.equal(value, weights[name]) for name, value in from_safetensors(left.weights).items())
+
+
+def test_one_network_comes_out_that_reads_both_ways(unbroken: tuple[Bundle, list[str]]) -> None:
+    bundle, _ = unbroken
+    assert {"lstm.weight_ih_l0", "lstm_backward.weight_ih_l0"} <= set(from_safetensors(bundle.weights))
+    assert bundle.card.recipe["name"] == "best"
+    classifier, texts = Classifier(bundle), [review.text for review in REVIEWS.test]
+    right = [judged == review.label for judged, review in zip(classifier.predict(texts), REVIEWS.test, strict=True)]
+    assert np.mean(right) > 0.9
+    for verdict in classifier.verdicts(texts[:9]):
+        assert verdict.bias + sum(word.contribution for word in verdict.words) == pytest.approx(verdict.score, abs=1e-6)
+
+
+def test_it_says_what_each_teacher_and_all_of_them_are_worth(
+    unbroken: tuple[Bundle, list[str]], data: Prepared
+) -> None:
+    said = "\n".join(unbroken[1])
+    for name in ("linear", "forward", "backward"):
+        assert f"teacher {name}: accuracy 0." in said or f"teacher {name}: accuracy 1." in said
+    assert "teachers together: accuracy" in said
+    assert f"student: {len(data.train.texts) + len(data.unlabelled)} texts to learn from" in said
+    assert len(data.unlabelled) == 90
+
+
+@pytest.mark.parametrize(
+    ("step", "done"),
+    [("forward", ["linear"]), ("backward", ["linear", "forward"]), ("student", ["linear", "forward", "backward"])],
+)
+def test_a_stopped_ensemble_goes_on_with_the_step_it_was_in(
+    step: str, done: list[str], data: Prepared, recipe: Recipe, unbroken: tuple[Bundle, list[str]], tmp_path: Path
+) -> None:
+    said: list[str] = []
+    batches = 0
+
+    def stop() -> bool:
+        nonlocal batches
+        batches += any(line.startswith((f"teacher {step}", step)) for line in said)
+        return batches == 5
+
+    with pytest.raises(Interrupted, match="run the same command"):
+        fit(data, recipe, 3, folder=tmp_path, watch=Watch(say=said.append, stop=stop))
+    lines: list[str] = []
+    resumed = fit(data, recipe, 3, folder=tmp_path, watch=Watch(say=lines.append))
+    assert [line.split()[1].rstrip(":") for line in lines if line.endswith("done before")] == done
+    assert any(line.startswith("going on after 0 of 2 epochs and 5 batches") for line in lines)
+    assert same(unbroken[0], resumed)
+
+
+def test_what_teachers_of_another_training_left_is_not_taken(
+    data: Prepared, recipe: Recipe, unbroken: tuple[Bundle, list[str]], tmp_path: Path
+) -> None:
+    fit(data, replace(recipe, epochs=1, teacher_epochs=1), 3, folder=tmp_path)
+    lines: list[str] = []
+    assert same(unbroken[0], fit(data, recipe, 3, folder=tmp_path, watch=Watch(say=lines.append)))
+    assert not any("done before" in line for line in lines)
+
+
+def test_without_unlabelled_texts_the_student_learns_from_the_reviews(recipe: Recipe) -> None:
+    data = prepare_for(recipe, made_up())
+    lines: list[str] = []
+    fit(data, recipe, watch=Watch(say=lines.append))
+    assert f"student: {len(data.train.texts)} texts to learn from" in lines
+
+
+def test_three_labels_are_taught_too(recipe: Recipe) -> None:
+    labels = ("bad", "middling", "good")
+    reviews = made_up(labels, unlabelled=60)
+    bundle = fit(prepare_for(recipe, reviews), replace(recipe, epochs=4, teacher_epochs=4))
+    classifier, texts = Classifier(bundle), [review.text for review in reviews.test]
+    right = [judged == review.label for judged, review in zip(classifier.predict(texts), reviews.test, strict=True)]
+    assert np.mean(right) > 0.8
+    np.testing.assert_allclose(classifier.predict_proba(texts).sum(axis=1), 1)
+
+
+def test_an_encoder_that_reads_one_way_is_refused(recipe: Recipe, data: Prepared, encoder_folder: Path) -> None:
+    with pytest.raises(UsageError, match="embedding_dim 8 and hidden_dim 8"):
+        fit(data, replace(recipe, hidden_dim=9))
+
+
+def test_the_network_that_begins_says_what_its_two_halves_say_on_average(recipe: Recipe) -> None:
+    halves, torch_ids = {}, torch.tensor([[3, 4, 5, 6], [7, 8, 0, 0]])
+    lengths = torch.tensor([4, 2])
+    torch.manual_seed(0)
+    words = torch.randn(20, 8)
+    for direction in ("forward", "backward"):
+        halves[direction] = Network(replace(recipe, direction=direction), 20, NONE).eval()
+        halves[direction].embedding.load_state_dict({"weight": words})
+    both = Network(recipe, 20, NONE).eval()
+    both.load_state_dict(joined(halves["forward"].state_dict(), halves["backward"].state_dict()))
+    with torch.no_grad():
+        said = [half.logits(torch_ids, lengths) for half in halves.values()]
+        assert torch.allclose(both.logits(torch_ids, lengths), (said[0] + said[1]) / 2, atol=1e-6)
+
+
+def test_shares_go_to_the_teachers_who_know() -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, 400)
+    signal = (2.0 * labels - 1)[:, np.newaxis]
+    evidence = {
+        "knows": signal + random.normal(0, 1, (400, 1)),
+        "guesses": random.normal(0, 1, (400, 1)),
+        "knows too": signal + random.normal(0, 1, (400, 1)),
+    }
+    shares = best_shares(evidence, NONE, labels)
+    assert sum(shares.values()) == pytest.approx(1)
+    assert shares["guesses"] <= 0.1
+    assert min(shares["knows"], shares["knows too"]) >= 0.3
+
+
+@pytest.mark.parametrize("units", [1, 4])
+def test_logits_become_the_probabilities_that_their_log_loss_is_of(units: int) -> None:
+    logits = np.random.default_rng(0).normal(0, 400, (9, units))
+    shares = probabilities(logits / 100)
+    assert shares.shape == (9, max(2, units))
+    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-6)
+    labels = shares.argmax(axis=1)
+    assert log_loss(logits / 100, labels) == pytest.approx(-np.log(shares.max(axis=1)).mean(), rel=1e-5)
+    assert np.isfinite(probabilities(logits)).all()
+
+
+def test_what_a_teacher_says_is_kept_for_its_own_training(tmp_path: Path) -> None:
+    said = Taught(np.ones((2, 1)), np.zeros((3, 1)), {"dense.weight": torch.ones(2, 2)})
+    said.save(tmp_path / "x.safetensors", "this one")
+    found = Taught.load(tmp_path / "x.safetensors", "this one")
+    assert found is not None
+    np.testing.assert_array_equal(found.validation, said.validation)
+    np.testing.assert_array_equal(found.unlabelled, said.unlabelled)
+    assert torch.equal(found.weights["dense.weight"], torch.ones(2, 2))
+    assert Taught.load(tmp_path / "x.safetensors", "another") is None
+    assert Taught.load(tmp_path / "y.safetensors", "this one") is None
+    (tmp_path / "x.safetensors").write_bytes(b"noise")
+    assert Taught.load(tmp_path / "x.safetensors", "this one") is None

@@ -1,0 +1,162 @@
+"""Pretraining on 500 short texts: that it learns, that it goes on, and that both directions share their words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from plaudit.errors import UsageError
+from plaudit.learning.language_model import LanguageModel
+from plaudit.learning.pretrained import Pretrained
+from plaudit.learning.pretraining import HELD_OUT, Corpus, Pretraining, pretrain
+from plaudit.learning.schedule import Schedule
+from plaudit.learning.watch import Interrupted, Watch
+from tests.made import FILLERS, made_up
+
+
+def same(left: Pretrained, right: Pretrained) -> bool:
+    """Whether two encoders hold the same numbers, bit for bit."""
+    if not torch.equal(left.embedding, right.embedding) or left.lstms.keys() != right.lstms.keys():
+        return False
+    return all(
+        torch.equal(value, right.lstms[direction][name])
+        for direction, lstm in left.lstms.items()
+        for name, value in lstm.items()
+    )
+
+
+def stopping(after: int) -> Callable[[], bool]:
+    """Asks for a stop after so many steps."""
+    asked = iter([False] * (after - 1) + [True])
+    return lambda: next(asked, False)
+
+
+@pytest.fixture(scope="module")
+def unbroken(corpus: Corpus, schedule: Schedule) -> Pretrained:
+    return Pretraining(corpus, replace(schedule, epochs=2), seed=3).run()
+
+
+def test_the_perplexity_falls_far_below_a_uniform_guess(corpus: Corpus, unbroken: Pretrained) -> None:
+    (direction,) = unbroken.card["directions"]
+    first, last = (entry["perplexity"] for entry in direction["history"])
+    assert last < first < corpus.vocabulary.size / 2
+    assert direction["perplexity"] == last
+    assert last > len(FILLERS) / 2, "nobody can know the next word"
+
+
+def test_sampled_loss_aims_at_the_loss_over_all_words() -> None:
+    torch.manual_seed(0)
+    model = LanguageModel(torch.randint(1, 100, (40,)), 8, 8, 0.0)
+    expected, targets = torch.randn(2_000, 8), torch.randint(1, 40, (2_000,))
+    with torch.no_grad():
+        sampled, full = model.sampled_loss(expected, targets, 4_000), model.full_loss(expected, targets)
+    assert sampled.item() == pytest.approx(full.item(), abs=0.05)
+
+
+def test_the_same_seed_learns_the_same_and_another_another(corpus: Corpus, schedule: Schedule) -> None:
+    first, again, other = (Pretraining(corpus, schedule, seed=seed).run() for seed in (0, 0, 1))
+    assert same(first, again)
+    assert not same(first, other)
+
+
+@pytest.mark.parametrize("after", [1, 50, 120])
+def test_a_stopped_pretraining_goes_on_bit_for_bit(
+    after: int, corpus: Corpus, schedule: Schedule, unbroken: Pretrained, tmp_path: Path
+) -> None:
+    given = replace(schedule, epochs=2)
+    with pytest.raises(Interrupted, match="run the same command"):
+        Pretraining(corpus, given, 3, tmp_path, None, Watch(stop=stopping(after))).run()
+    lines: list[str] = []
+    resumed = Pretraining(corpus, given, 3, tmp_path, None, Watch(say=lines.append)).run()
+    assert lines[0].startswith("going on in epoch")
+    assert same(unbroken, resumed)
+    (left,), (right,) = unbroken.card["directions"], resumed.card["directions"]
+    assert [entry["loss"] for entry in left["history"]] == [entry["loss"] for entry in right["history"]]
+
+
+def test_a_checkpoint_of_another_pretraining_is_not_taken(
+    corpus: Corpus, schedule: Schedule, unbroken: Pretrained, tmp_path: Path
+) -> None:
+    with pytest.raises(Interrupted):
+        Pretraining(corpus, schedule, 4, tmp_path, None, Watch(stop=stopping(3))).run()
+    assert same(unbroken, Pretraining(corpus, replace(schedule, epochs=2), 3, tmp_path).run())
+
+
+def test_both_directions_share_the_words_of_the_first(corpus: Corpus, schedule: Schedule, encoder: Pretrained) -> None:
+    forward = Pretraining(corpus, replace(schedule, direction="forward")).run().rounded()
+    assert list(encoder.lstms) == ["forward", "backward"]
+    assert torch.equal(encoder.embedding, forward.embedding)
+    assert all(torch.equal(value, encoder.lstms["forward"][name]) for name, value in forward.lstms["forward"].items())
+    assert [one["settings"]["direction"] for one in encoder.card["directions"]] == ["forward", "backward"]
+    assert encoder.vocabulary == corpus.vocabulary
+    assert not torch.equal(encoder.lstms["forward"]["weight_ih_l0"], encoder.lstms["backward"]["weight_ih_l0"])
+
+
+@pytest.mark.parametrize("after", [20, 130])
+def test_both_directions_go_on_bit_for_bit_on_another_day(
+    after: int,
+    corpus: Corpus,
+    schedule: Schedule,
+    encoder: Pretrained,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(Interrupted):
+        pretrain(corpus, schedule, 0, tmp_path, Watch(stop=stopping(after)))
+    monkeypatch.setattr("time.strftime", lambda *_: "2099-01-01")
+    lines: list[str] = []
+    resumed = pretrain(corpus, schedule, 0, tmp_path, Watch(say=lines.append))
+    assert same(encoder, resumed)
+    assert sum(line.startswith("going on") for line in lines) == (1 if after == 20 else 2)
+
+
+def test_a_backward_corpus_has_every_text_from_its_end(corpus: Corpus) -> None:
+    turned = corpus.backward
+    assert len(turned.texts) == len(corpus.texts)
+    for at in range(0, len(corpus.texts), 50):
+        assert turned.texts[at].tolist() == corpus.texts[at].tolist()[::-1]
+    assert (turned.vocabulary, turned.fingerprint) == (corpus.vocabulary, corpus.fingerprint)
+
+
+def test_a_stream_is_the_texts_in_order_with_an_end_each(corpus: Corpus) -> None:
+    stream = corpus.stream(np.array([4, 1]))
+    assert stream.tolist() == [*corpus.texts[4].tolist(), 0, *corpus.texts[1].tolist(), 0]
+
+
+def test_the_last_texts_are_never_learnt(corpus: Corpus, schedule: Schedule) -> None:
+    assert corpus.learnt == 500 - HELD_OUT
+    kept = len(corpus.texts.ids[: corpus.texts.offsets[corpus.learnt]])
+    made = Pretraining(corpus, schedule).run()
+    assert (made.card["texts"], made.card["words"]) == (300, kept)
+
+
+def test_the_card_tells_what_was_learnt_and_how(corpus: Corpus, encoder: Pretrained, schedule: Schedule) -> None:
+    card = encoder.card
+    assert card["fingerprint"] == corpus.fingerprint
+    assert card["versions"]["torch"] == torch.__version__
+    for one in card["directions"]:
+        assert one["settings"]["hidden_dim"] == schedule.hidden_dim
+        assert one["arithmetic"] in ("float32", "bfloat16")
+        assert len(one["history"]) == 1
+
+
+def test_what_cannot_be_learnt_from_is_refused(schedule: Schedule) -> None:
+    texts = made_up(train=500).to_learn_a_language_from
+    with pytest.raises(UsageError, match=f"399 texts .* at least {2 * HELD_OUT} are needed"):
+        Corpus.of(texts[:399], schedule)
+    corpus = Corpus.of(texts, schedule)
+    with pytest.raises(UsageError, match="words are too few for 500 streams of 8"):
+        Pretraining(corpus, replace(schedule, streams=500)).run()
+    with pytest.raises(UsageError, match="direction is one of forward, backward"):
+        replace(schedule, direction="both")
+
+
+def test_a_loss_that_is_no_number_stops_the_pretraining(corpus: Corpus, schedule: Schedule) -> None:
+    with pytest.raises(UsageError, match="smaller --learning-rate"):
+        Pretraining(corpus, replace(schedule, learning_rate=math.inf)).run()
