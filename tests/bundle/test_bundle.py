@@ -318,9 +318,11 @@ def pointing(original: Bundle, location: str, name: str = "dense") -> onnx.Model
     """The network with the constant ``name`` in another file."""
     model = onnx.load_from_string(original.network)
     found = initializer(model, name)
-    content = found.raw_data or bytes(4)
-    set_external_data(found, location=location, offset=0, length=len(content))
-    found.ClearField("raw_data")
+    if found.raw_data:
+        set_external_data(found, location=location, offset=0, length=len(found.raw_data))
+        found.ClearField("raw_data")
+    for entry in found.external_data:
+        entry.value = location if entry.key == "location" else entry.value
     return model
 
 

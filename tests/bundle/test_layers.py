@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,7 +93,10 @@ def test_a_linear_model_is_a_table_of_evidence(original_bundle: Bundle) -> None:
 
 def test_what_only_says_how_weights_were_rounded_is_no_parameter(original_bundle: Bundle) -> None:
     size = original_bundle.vocabulary.size
-    tensors = {"embedding.weight": np.zeros((size, 4), dtype=np.int8), "embedding.scale": np.zeros(size, np.float16)}
+    tensors: dict[str, NDArray[Any]] = {
+        "embedding.weight": np.zeros((size, 4), dtype=np.int8),
+        "embedding.scale": np.zeros(size, np.float16),
+    }
     (layer,) = layers_of(replace(original_bundle, weights=save(tensors)))
     assert layer.parameters == size * 4
     assert layer.bytes == size * 4 + size * 2

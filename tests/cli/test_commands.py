@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -132,10 +133,13 @@ def test_a_mistake_gets_one_sentence_and_exit_2(arguments: list[str], sentence: 
     assert done.stdout == ""
 
 
-def test_without_a_bundle_the_next_command_is_named(tmp_path: Path) -> None:
-    done = plaudit("predict", "x", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "plaudit up" in done.stderr
+def test_without_a_bundle_of_ones_own_the_shipped_one_answers(tmp_path: Path) -> None:
+    if not (files("plaudit") / "shipped" / "bundle" / "manifest.json").is_file():
+        pytest.skip("no bundle is shipped yet")
+    done = plaudit("predict", "A wonderful film", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("positive\t")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_endpoint_that_is_away_is_our_failure_with_the_next_command(here: Path) -> None:

@@ -57,10 +57,10 @@ def test_the_seed_chooses_the_phrases_and_the_fingerprint_tells() -> None:
     assert softer.fingerprint != first.fingerprint
 
 
-def test_more_texts_are_joined_behind() -> None:
+def test_more_texts_come_before_so_that_phrases_stay_last() -> None:
     own = Lessons(Encoded.of([[2, 3], []]), np.eye(2, dtype=np.float32))
     joined = own.with_more(Encoded.of([[], [4], [5, 6, 7]]), np.full((3, 2), 0.5, dtype=np.float32))
-    assert [joined.texts[at].tolist() for at in range(len(joined.texts))] == [[2, 3], [], [], [4], [5, 6, 7]]
-    assert joined.targets.tolist() == [[1, 0], [0, 1], [0.5, 0.5], [0.5, 0.5], [0.5, 0.5]]
+    assert [joined.texts[at].tolist() for at in range(len(joined.texts))] == [[], [4], [5, 6, 7], [2, 3], []]
+    assert joined.targets.tolist() == [[0.5, 0.5], [0.5, 0.5], [0.5, 0.5], [1, 0], [0, 1]]
     nothing = own.with_more(Encoded.of([]), np.zeros((0, 2), dtype=np.float32))
     assert nothing.fingerprint == own.fingerprint

@@ -77,7 +77,8 @@ class TestLogCountRatios:
 
 class TestSolve:
     @pytest.mark.parametrize("strength", [0.1, 1.0, 10.0])
-    def test_two_labels_as_scikit_learn_solves_them(self, strength: float) -> None:
+    def test_two_labels_as_scikit_learn_solves_them(self, strength: float, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("plaudit.learning.linear.PRECISE", 1e-7)
         found, labels = made(0, 2)
         counts = NgramCounts.of(found, 2)
         ratios = log_count_ratios(counts, labels, 1, 1.0)

@@ -9,7 +9,7 @@ import pytest
 
 from plaudit.bundle.bundle import Bundle
 from plaudit.errors import UsageError
-from plaudit.learning.recipes import Recipe
+from plaudit.learning.recipes import RECIPES, Recipe
 from plaudit.learning.training import Training
 from plaudit.learning.tuning import Hopeless, Search, Span, usual_spans
 from plaudit.learning.watch import Interrupted, Watch
@@ -95,7 +95,8 @@ def test_what_is_usual_fits_the_kind_of_recipe() -> None:
     assert names == {"embedding_dim", "hidden_dim", "vocab_size", "layers", "dropout", "learning_rate"}
     assert "hidden_dim" not in {span.setting for span in usual_spans(Recipe.of("linear"))}
     assert not {span.setting for span in usual_spans(Recipe.of("lstm"))} & {"embedding_dim", "hidden_dim"}
-    for name in ("original", "linear", "lstm"):
+    for name in RECIPES:
+        assert usual_spans(Recipe.of(name))
         for span in usual_spans(Recipe.of(name)):
             span.check(Recipe.of(name))
 

@@ -7,7 +7,6 @@ the bytes that the manifest vouched for; no other file is ever read.
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -15,19 +14,21 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from plaudit.bundle.bundle import NETWORK, VOCABULARY, WEIGHTS, Bundle
+from plaudit.bundle.pointers import files_pointed_to
 from plaudit.errors import BundleError
 from plaudit.text.encoding import pad
 
 KINDS = {"F32": np.float32, "F16": np.float16, "I8": np.int8}
-# How protobuf writes ONNX's entry "location": its name, then the length and the bytes of the file's name.
-POINTER = re.compile(b"location")
-POINTS_TO_WEIGHTS = re.compile(b"location\x12" + bytes([len(WEIGHTS)]) + WEIGHTS.encode())
 
 
 def open_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
     """The session, tried once. Raises BundleError, one sentence, for what is not a network that Plaudit made."""
     name = bundle.path / NETWORK if bundle.path else Path(NETWORK)
-    if len(POINTER.findall(bundle.network)) != len(POINTS_TO_WEIGHTS.findall(bundle.network)):
+    try:
+        others = files_pointed_to(bundle.network) - {WEIGHTS.encode()}
+    except ValueError as error:
+        raise BundleError(f"{name} is not a network ({error})") from None
+    if others:
         raise BundleError(f"{name} points to other files: it is not a network that Plaudit made")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

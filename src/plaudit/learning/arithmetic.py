@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+from collections.abc import Iterator
 
 import torch
 
@@ -11,8 +12,9 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 MOST = 2**31 - 1
 
 
-def make_ready() -> None:
-    """Sets up this process for training, in this thread and in those that it starts from now on.
+@contextlib.contextmanager
+def made_ready() -> Iterator[None]:
+    """This process as training wants it, in this thread and in those that it starts in the block.
 
     Numbers below 1e-38 become 0: Adam's averages of a rare word's gradient shrink to such numbers within a thousand
     steps, and a processor needs a hundred times longer for them; pretraining fell to a tenth of its speed. And glibc
@@ -23,6 +25,10 @@ def make_ready() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(M_MMAP_MAX, 0)
         library.mallopt(M_TRIM_THRESHOLD, MOST)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def bfloat16_pays(precision: str) -> bool:

@@ -113,6 +113,8 @@ def _model(graph: _Graph, network: Network, weights: Arrays, offsets: dict[str, 
         found = by_time
         for layer in range(lstm.num_layers):
             inward, inner, biases = _gates(plain, LSTMS[direction], layer)
+            if graph.int8:
+                found = _with_ends(graph, f"{direction}_{layer}", found, 1.0 if layer else _end(weights))
             found = _layer(graph, f"{direction}_{layer}", (inward, inner, biases), found)
         directions.append(found)
     joined = node("Concat", directions, "states_by_time", axis=2)
@@ -125,21 +127,73 @@ def _model(graph: _Graph, network: Network, weights: Arrays, offsets: dict[str, 
 
 def _layer(graph: _Graph, of: str, gates: tuple[Singles, Singles, Singles], states: str) -> str:
     """One layer of one direction: states (time, reviews, hidden)."""
-    inward, inner, biases = gates
-    attributes = {"hidden_size": inner.shape[2], "direction": "reverse" if of.startswith("backward") else "forward"}
-    bias, output = graph.constant(f"B_{of}", biases), f"states_{of}"
-    if graph.int8:
-        inputs = [states, "", "", bias, "sequence_lens", "", "", ""]
-        for at, (name, value) in enumerate((("W", inward), ("R", inner)), 1):
-            quantised, scales = int8_gates(value)
-            inputs[at] = graph.constant(f"{name}_{of}", quantised)
-            inputs.append(graph.constant(f"{name}_scale_{of}", scales))
-            inputs.append(graph.constant(f"{name}_zero_{of}", np.zeros(scales.shape, dtype=np.int8)))
-        graph.node("DynamicQuantizeLSTM", inputs, f"{output}_4", domain=MICROSOFT, **attributes)
-    else:
-        inputs = [states, graph.constant(f"W_{of}", inward), graph.constant(f"R_{of}", inner), bias, "sequence_lens"]
-        graph.node("LSTM", inputs, f"{output}_4", **attributes)
-    return graph.node("Squeeze", [f"{output}_4", graph.axes(1)], output)
+    node, constant, (inward, inner, biases) = graph.node, graph.constant, gates
+    direction = "reverse" if of.startswith("backward") else "forward"
+    names, output = (f"W_{of}", f"R_{of}", f"B_{of}"), f"states_{of}"
+    if not graph.int8:
+        inputs = [states, *map(constant, names, gates), "sequence_lens"]
+        node("LSTM", inputs, f"{output}_4", direction=direction, hidden_size=inner.shape[2])
+        return node("Squeeze", [f"{output}_4", graph.axes(1)], output)
+    hidden = inner.shape[2]
+    starts = [_for_each_review(graph, f"{name}_{of}", value, hidden) for name, value in (("h", 1.0), ("c", SATURATED))]
+    inputs = [states, "", "", constant(names[2], _anchored_biases(biases)), "sequence_lens", *starts, ""]
+    for at, value in enumerate((_anchored(inward), _anchored(inner)), 1):
+        quantised, scales = int8_gates(value)
+        inputs[at] = constant(names[at - 1], quantised)
+        inputs.append(constant(f"{names[at - 1]}_scale", scales))
+        inputs.append(constant(f"{names[at - 1]}_zero", np.zeros(scales.shape, dtype=np.int8)))
+    sizes = {"direction": direction, "hidden_size": hidden + ANCHORS}
+    node("DynamicQuantizeLSTM", inputs, f"{output}_4", domain=MICROSOFT, **sizes)
+    whole = node("Squeeze", [f"{output}_4", graph.axes(1)], f"{output}_anchored")
+    ends = (constant(f"{output}_first", np.array([0])), constant(f"{output}_end", np.array([hidden])), graph.axes(2))
+    return node("Slice", [whole, *ends], output)
+
+
+ANCHORS, SATURATED = 2, 20.0
+"""ONNX Runtime rounds what goes into a product by the range that a batch happens to have. Two units that stand at 1
+and -1, and two inputs that stand at the ends of the embedding's range, make it the same for every batch: a review's
+verdict must not depend on its neighbours. No weight leads out of them.
+"""
+
+
+def _anchored(weights: Singles) -> Singles:
+    """Weights (1, 4 * hidden, inputs) with two more hidden units and two more inputs, all 0."""
+    gates = weights.reshape(4, -1, weights.shape[2])
+    return np.pad(gates, ((0, 0), (0, ANCHORS), (0, ANCHORS))).reshape(1, -1, weights.shape[2] + ANCHORS)
+
+
+def _anchored_biases(biases: Singles) -> Singles:
+    """Biases (1, 8 * hidden) with two more units: input gate shut, forget and output gates open."""
+    gates = np.pad(biases.reshape(8, -1), ((0, 0), (0, ANCHORS)))
+    gates[:4, -ANCHORS:] = 2 * np.array([[-SATURATED], [SATURATED], [SATURATED], [0]])
+    return gates.reshape(1, -1)
+
+
+def _for_each_review(graph: _Graph, name: str, value: float, hidden: int) -> str:
+    """A first state (1, reviews, hidden + 2): 0, and ``value`` and its negative in the two units that stand."""
+    first = np.zeros((1, 1, hidden + ANCHORS), dtype=np.float32)
+    first[..., -ANCHORS:] = value, -value
+    reviews = graph.node("Shape", ["ids"], f"{name}_reviews", start=0, end=1)
+    one, size = (
+        graph.constant("one_review", np.array([1])),
+        graph.constant(f"{name}_size", np.array([hidden + ANCHORS])),
+    )
+    shape = graph.node("Concat", [one, reviews, size], f"{name}_shape", axis=0)
+    return graph.node("Expand", [graph.constant(f"{name}_one", first), shape], name)
+
+
+def _end(weights: Arrays) -> float:
+    """The largest entry of an int8 embedding, whatever its sign."""
+    return float((np.abs(weights[EMBEDDING].astype(np.float32)).max(axis=1) * weights[SCALE]).max())
+
+
+def _with_ends(graph: _Graph, of: str, states: str, end: float) -> str:
+    """``states`` (time, reviews, inputs) with two more inputs: ``end`` and its negative."""
+    begin, stop = graph.constant("begin", np.array([0])), graph.constant("two", np.array([ANCHORS]))
+    some = graph.node("Slice", [states, begin, stop, graph.axes(2)], f"some_{of}")
+    nothing = graph.node("Mul", [some, graph.constant("nothing", np.float32(0))], f"nothing_{of}")
+    ends = graph.constant(f"range_{of}", np.array([end, -end], dtype=np.float32))
+    return graph.node("Concat", [states, graph.node("Add", [nothing, ends], f"ends_{of}")], f"wide_{of}", axis=2)
 
 
 def _gates(weights: Arrays, lstm: str, layer: int) -> tuple[Singles, Singles, Singles]:

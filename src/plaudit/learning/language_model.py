@@ -43,13 +43,13 @@ class LanguageModel(nn.Module):
         """Mean cross-entropy in nats of ``targets`` (n,), over each target and ``negatives`` words that all share.
 
         Each score is lowered by the logarithm of how often its word is expected in the sample
-        (Bengio and Senecal 2008; Jean et al. 2015): the loss then aims at the softmax over all words.
+        (Bengio and Senecal 2008; Jean et al. 2015): the loss then aims at the softmax over all words. That a target
+        is drawn too is part of it: without these draws frequent words would be expected far too often.
         """
         drawn = torch.multinomial(self._shares, negatives, replacement=True)
         offset = self.bias - torch.log(self._shares * negatives + 1e-12)
         true = (expected * self.embedding(targets)).sum(1) + offset[targets]
         others = expected @ self.embedding(drawn).t() + offset[drawn]
-        others = others.masked_fill(targets.unsqueeze(1) == drawn, float("-inf"))
         loss: Tensor = (torch.logsumexp(torch.cat([true.unsqueeze(1), others], 1), 1) - true).mean()
         return loss
 

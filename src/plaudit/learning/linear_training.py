@@ -39,7 +39,9 @@ def linear_evidence(model: LinearModel, data: Prepared, texts: Encoded) -> Float
     """The sum of each text's evidence (texts, units)."""
     encoder = NgramEncoder(model.vocabulary, model.order)
     rows = (encoder.encode(row) for row in _words(data, texts))
-    return np.array([model.weights[row].sum(0, dtype=np.float64) for row in rows]).reshape(len(texts), -1)
+    return np.array([model.weights[row].sum(0, dtype=np.float64) for row in rows]).reshape(
+        len(texts), model.weights.shape[1]
+    )
 
 
 def _words(data: Prepared, texts: Encoded) -> Iterator[list[str]]:

@@ -53,6 +53,21 @@ class Network(nn.Module):
                     if name.startswith("bias_ih"):
                         bias[hidden : 2 * hidden] += 1
 
+    def narrow(self, words: NDArray[np.int64]) -> None:
+        """Keeps the vectors of ``words`` alone, which are known by their places there from now on."""
+        table = self.embedding.weight.detach()[torch.from_numpy(words)]
+        self._embed(table.clone())
+
+    def widen(self, words: NDArray[np.int64], table: Tensor) -> None:
+        """Puts the vectors of ``words`` back into the ``table`` of all, and knows them all by their ids again."""
+        whole = table.clone()
+        whole[torch.from_numpy(words)] = self.embedding.weight.detach()
+        self._embed(whole)
+
+    def _embed(self, table: Tensor) -> None:
+        words, size = table.shape
+        self.embedding = nn.Embedding(words, size, padding_idx=NO_WORD, _weight=table)
+
     @property
     def lstms(self) -> dict[str, nn.LSTM]:
         """The LSTM of each direction."""

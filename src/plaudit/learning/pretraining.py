@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from plaudit.errors import UsageError
 from plaudit.learning import checkpoint
-from plaudit.learning.arithmetic import bfloat16_pays, make_ready
+from plaudit.learning.arithmetic import bfloat16_pays, made_ready
 from plaudit.learning.checkpoint import State
 from plaudit.learning.language_model import LanguageModel
 from plaudit.learning.pretrained import Pretrained
@@ -87,8 +87,11 @@ class Pretraining:
 
     def run(self) -> Pretrained:
         """Trains for all epochs and measures the perplexity on texts that were held out."""
+        with made_ready():
+            return self._learn()
+
+    def _learn(self) -> Pretrained:
         schedule, corpus = self.schedule, self.corpus
-        make_ready()
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._bfloat16 = bfloat16_pays("auto")
         torch.manual_seed(self.seed)

@@ -78,12 +78,17 @@ class Recipe:
 
     @classmethod
     def of(cls, name: str, **settings: Any) -> Recipe:
-        """The recipe called ``name`` with single settings changed. Raises UsageError for one that cannot be."""
+        """The recipe called ``name`` with single settings changed. Epochs that are named are not added to.
+
+        Raises UsageError for a recipe that cannot be.
+        """
         if name not in RECIPES:
             raise UsageError(f"there is no recipe {name!r}: the recipes are {', '.join(RECIPES)}")
         unknown = set(settings) - {setting.name for setting in settings_of_a_recipe()}
         if unknown:
             raise UsageError(f"a recipe has no setting {', '.join(sorted(unknown))}")
+        if "epochs" in settings:
+            settings = {"least_steps": 0, **settings}
         return replace(RECIPES[name], **settings)
 
     def for_texts(self, texts: int) -> Recipe:
@@ -135,13 +140,13 @@ RECIPES: Mapping[str, Recipe] = {
             pooling="mean and max",
             start=SHIPPED,
             phrases=10_000,
-            dropout=0.3,
-            word_dropout=0.1,
+            dropout=0.1,
+            word_dropout=0.05,
             epochs=4,
             batch_size=64,
             least_batches=50,
             least_steps=500,
-            learning_rate=2e-3,
+            learning_rate=6e-3,
             warm_up=0.1,
             encoder_rate=0.5,
             average=0.998,
@@ -159,13 +164,13 @@ RECIPES: Mapping[str, Recipe] = {
             pooling="mean and max",
             start=SHIPPED,
             phrases=10_000,
-            dropout=0.3,
-            word_dropout=0.1,
+            dropout=0.1,
+            word_dropout=0.05,
             epochs=2,
             batch_size=64,
             least_batches=50,
             least_steps=500,
-            learning_rate=2e-3,
+            learning_rate=6e-3,
             warm_up=0.1,
             encoder_rate=0.5,
             adversarial=0.3,

@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from plaudit.bundle.bundle import Bundle
 from plaudit.errors import UsageError
 from plaudit.learning import checkpoint
-from plaudit.learning.arithmetic import bfloat16_pays, make_ready
+from plaudit.learning.arithmetic import bfloat16_pays, made_ready
 from plaudit.learning.batches import block, blocks, by_length, plan_epoch
 from plaudit.learning.bundling import biases_of, card, network_bundle, usable
 from plaudit.learning.calibration import accuracy, fit_temperature, log_loss
@@ -34,6 +34,7 @@ from plaudit.learning.recipes import NOTHING, Recipe
 from plaudit.learning.watch import CHECKPOINT_SECONDS, Interrupted, Watch
 from plaudit.text.encoding import Encoded
 from plaudit.text.prepared import Prepared
+from plaudit.text.vocabulary import INFREQUENT, NO_WORD
 
 SCORING_BATCH = 256
 
@@ -66,7 +67,10 @@ class Training:
     def learn(self) -> Network:
         """Trains; the network of the epoch with the lowest validation loss once calibrated, in float32."""
         usable(self.data)
-        make_ready()
+        with made_ready():
+            return self._learn()
+
+    def _learn(self) -> Network:
         self._device = self.world.device
         self._bfloat16 = not self.world.any(not bfloat16_pays(self.recipe.precision))
         self._biases = biases_of(self.data)
@@ -81,6 +85,7 @@ class Training:
             encoder = load_encoder(self.recipe.start)
             start_from(self._network, self.data.vocabulary, encoder)
             self._encoder_card = encoder.card
+        table, words = self._network.embedding.weight.detach().clone(), self._narrow()
         self._optimizer = torch.optim.Adam(self._rates(), lr=self.recipe.learning_rate, fused=True)
         self._state = State(self._identity())
         self._kept: dict[str, Tensor] = {}
@@ -92,8 +97,21 @@ class Training:
         for epoch in range(self._state.epoch, self.recipe.epochs):
             self._epoch(epoch)
         self._network.load_state_dict(self._kept_under("best"))
+        self._network.widen(words, table)
         self._bfloat16, self._trained_so = False, self._bfloat16
         return self._network
+
+    def _narrow(self) -> NDArray[np.int64]:
+        """Takes the words that never occur out of the embedding while it is trained: a step moves every row.
+
+        The ids of the words that stay.
+        """
+        texts, judged = self._lessons.texts, self.data.validation.texts
+        words = np.unique(np.concatenate([[NO_WORD, INFREQUENT], texts.ids, judged.ids])).astype(np.int64)
+        self._lessons = replace(self._lessons, texts=texts.renumbered(words))
+        self._validation = judged.renumbered(words)
+        self._network.narrow(words)
+        return words
 
     def _rates(self) -> list[dict[str, Any]]:
         """What the optimizer moves, and how fast against the learning rate: weights from the encoder move slower."""
@@ -104,17 +122,9 @@ class Training:
         return [{"params": known, "share": slower}, {"params": fresh, "share": 1.0}]
 
     def _identity(self) -> str:
-        device = self._device.type
-        parts = (
-            self.recipe.to_json(),
-            self.data.about.digest,
-            self._encoder_card,
-            self.lessons.fingerprint if self.lessons else "",
-            self.seed,
-            self._bfloat16,
-            device,
-            torch.__version__,
-        )
+        of_data = (self.data.about.digest, self.lessons.fingerprint if self.lessons else "", self._encoder_card)
+        of_machine = (self._bfloat16, self._device.type, torch.__version__)
+        parts = (self.recipe.to_json(), self.seed, of_data, of_machine)
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def _agree(self) -> None:
@@ -222,9 +232,8 @@ class Training:
         evidence = self._validated()
         logits = self._biases + evidence
         loss = log_loss(logits, part.labels)
-        calibrated = log_loss(
-            self._biases + evidence / fit_temperature(evidence, self._biases, part.labels), part.labels
-        )
+        temperature = fit_temperature(evidence, self._biases, part.labels)
+        calibrated = log_loss(self._biases + evidence / temperature, part.labels)
         seconds = time.perf_counter() - started
         if not math.isfinite(training_loss + loss):
             raise UsageError("the loss is no longer a number: try a smaller --learning-rate or --clip")
@@ -249,10 +258,10 @@ class Training:
     def _validated(self) -> NDArray[np.float64]:
         """The evidence (reviews, units) for the validation reviews, from the averaged weights where there are some."""
         if not self.recipe.average:
-            return self.evidence(self.data.validation.texts)
+            return self.evidence(self._validation)
         own = {name: value.clone() for name, value in self._network.state_dict().items()}
         self._network.load_state_dict(self._kept_under("average"))
-        evidence = self.evidence(self.data.validation.texts)
+        evidence = self.evidence(self._validation)
         self._network.load_state_dict(own)
         return evidence
 

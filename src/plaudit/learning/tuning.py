@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from plaudit.errors import MissingExtra, PlauditError, UsageError
 from plaudit.learning.machine import alive, process_mark
-from plaudit.learning.recipes import Recipe, settings_of_a_recipe
+from plaudit.learning.recipes import NOTHING, Recipe, settings_of_a_recipe
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -35,6 +35,7 @@ USUAL = {
         "dropout": "0..0.6",
         "learning_rate": "0.0003..0.01",
     },
+    "ensemble": {"dropout": "0..0.6", "learning_rate": "0.0003..0.01"},
     "linear": {"ngrams": "1..3", "strength": "0.01..100", "vocab_size": "5000,50000,1000000"},
 }
 OF_THE_ENCODER = ("embedding_dim", "hidden_dim", "vocab_size")
@@ -110,7 +111,7 @@ def usual_spans(recipe: Recipe) -> list[Span]:
     A recipe that starts from the encoder has the encoder's sizes.
     """
     ranges = USUAL.get(recipe.kind, {})
-    fixed = OF_THE_ENCODER if recipe.start == "encoder" else ()
+    fixed = OF_THE_ENCODER if recipe.start != NOTHING else ()
     return [Span.parse(f"{name}={values}") for name, values in ranges.items() if name not in fixed]
 
 

@@ -40,6 +40,10 @@ class Encoded:
     def lengths(self) -> Ids:
         return np.diff(self.offsets)
 
+    def renumbered(self, words: Ids) -> Encoded:
+        """The same texts where an id is its place in ``words``, ascending ids that hold every one of these texts."""
+        return Encoded(np.searchsorted(words, self.ids).astype(np.int32), self.offsets)
+
     def take(self, indices: Sequence[int] | Ids) -> Encoded:
         """The texts at ``indices``, in that order."""
         return Encoded.of([self[int(index)] for index in indices])

@@ -21,6 +21,7 @@ from plaudit.text.vocabulary import INFREQUENT, RESERVED, Vocabulary
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Narrow = NDArray[np.int32]
 NONE = -1
 LONGEST = 63
 
@@ -101,16 +102,17 @@ class NgramCounts:
         The vocabulary's reserved words stand for others: they are in no n-gram.
         """
         words, tokens, lengths = _tokens(texts)
-        text = np.repeat(np.arange(len(lengths)), lengths)
+        text = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
         at = np.flatnonzero(tokens >= len(RESERVED))
-        level = _count(tokens[at], at, text, least)
+        level = _count(tokens[at].astype(np.int64), at, text, least)
         prefix, last = [np.full(len(level.keys), NONE)], [level.keys]
         holders, frequency = [level.holders], [level.frequency]
         below = 0
         for length in range(2, order + 1):
             size = max(1, len(level.keys))
             at = _both_known(level.numbers, text, length)
-            level = _count(level.numbers[at] * size + level.numbers[at + 1], at, text, least)
+            keys = level.numbers[at].astype(np.int64) * size + level.numbers[at + 1]
+            level = _count(keys, at, text, least)
             prefix.append(below + level.keys // size)
             last.append(last[-1][level.keys % size])
             holders.append(level.holders)
@@ -145,13 +147,13 @@ class _Level(NamedTuple):
     how many texts it stands; those texts, end to end.
     """
 
-    numbers: Ints
+    numbers: Narrow
     keys: Ints
     frequency: Ints
-    holders: NDArray[np.int32]
+    holders: Narrow
 
 
-def _tokens(texts: Iterable[Iterable[str]]) -> tuple[list[str], Ints, Ints]:
+def _tokens(texts: Iterable[Iterable[str]]) -> tuple[list[str], Narrow, Ints]:
     """The distinct words, the reserved ones first, then in order of first appearance; the words of all texts, end to
     end, as numbers of these; how many words each text has.
     """
@@ -160,10 +162,10 @@ def _tokens(texts: Iterable[Iterable[str]]) -> tuple[list[str], Ints, Ints]:
     parts = [np.fromiter(map(number.__getitem__, text), dtype=np.int32) for text in texts]
     lengths = np.array([len(part) for part in parts], dtype=np.int64)
     tokens = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int32)
-    return list(number), tokens.astype(np.int64), lengths
+    return list(number), tokens, lengths
 
 
-def _both_known(numbers: Ints, text: Ints, length: int) -> Ints:
+def _both_known(numbers: Narrow, text: Narrow, length: int) -> Ints:
     """The places where an n-gram of ``length`` may begin: both n-grams in it that are shorter by one are known.
 
     No other can be frequent enough.
@@ -173,18 +175,19 @@ def _both_known(numbers: Ints, text: Ints, length: int) -> Ints:
     return np.flatnonzero(known)
 
 
-def _count(keys: Ints, at: Ints, text: Ints, least: int) -> _Level:
+def _count(keys: Ints, at: Ints, text: Narrow, least: int) -> _Level:
     """Numbers the ``keys`` at the places ``at`` that stand in at least ``least`` texts, in ascending order."""
     order = _ascending(keys)
     keys, at = keys[order], at[order]
-    holder = text[at].astype(np.int32)
+    holder = text[at]
     first = _changes(keys)
     fresh = first | _changes(holder)
-    which = np.cumsum(first) - 1
+    which = np.cumsum(first, dtype=np.int32) - np.int32(1)
     frequency = np.bincount(which[fresh], minlength=int(first.sum()))
     kept = frequency >= least
-    numbers = np.full(len(text), NONE)
-    numbers[at] = np.where(kept, np.cumsum(kept) - 1, NONE)[which]
+    number = np.where(kept, np.cumsum(kept) - 1, NONE).astype(np.int32)
+    numbers = np.full(len(text), NONE, dtype=np.int32)
+    numbers[at] = number[which]
     return _Level(numbers, keys[first][kept], frequency[kept], holder[fresh & kept[which]])
 
 
@@ -205,7 +208,7 @@ def _changes(values: NDArray[Any]) -> NDArray[np.bool_]:
     return changes
 
 
-def _turned(holders: NDArray[np.int32], frequency: Ints, texts: int) -> Encoded:
+def _turned(holders: Narrow, frequency: Ints, texts: int) -> Encoded:
     """Each text's n-grams, from each n-gram's texts."""
     ngrams = np.repeat(np.arange(len(frequency), dtype=np.int32), frequency)
     return Encoded(ngrams[_ascending(holders.astype(np.int64))], _offsets(np.bincount(holders, minlength=texts)))

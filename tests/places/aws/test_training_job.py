@@ -229,7 +229,7 @@ def test_the_same_code_is_the_same_bytes(tmp_path: Path, monkeypatch: pytest.Mon
 def test_the_code_is_the_package_and_its_parts_and_nothing_else(source: Path) -> None:
     assert {path.name for path in source.iterdir()} == {"train.py", "plaudit", "lib"}
     rooms = {path.name for path in (source / "plaudit").iterdir() if path.is_dir()}
-    assert rooms == {"bundle", "cli", "learning", "text"}
+    assert rooms == {"bundle", "cli", "learning", "shipped", "text"}
     own = Path(plaudit.__file__).parent
     sent = [path.relative_to(source / "plaudit") for path in (source / "plaudit").rglob("*.py")]
     assert all((own / path).exists() for path in sent)
@@ -251,7 +251,7 @@ def test_the_code_trains_beside_torch_alone(source: Path, tmp_path: Path) -> Non
             (beside / name).symlink_to(site / name)
     program = (
         f"import sys, runpy; sys.path.append({str(beside)!r}); sys.argv = ['train.py', 'sample', '--epochs', '1',"
-        f" '--hidden_dim', '8', '--out', {str(tmp_path / 'bundle')!r}];"
+        f" '--phrases', '0', '--out', {str(tmp_path / 'bundle')!r}];"
         f" runpy.run_path({str(source / 'train.py')!r}, run_name='__main__')"
     )
     done = subprocess.run(
