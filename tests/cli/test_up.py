@@ -36,6 +36,7 @@ def up(folder: Path, *arguments: str) -> Iterator[tuple[str, str]]:
         for line in running.stderr:
             said += line
             if found := re.search(r"^page +(http://\S+)", line):
+                guard.cancel()
                 yield found[1], said
                 break
         else:

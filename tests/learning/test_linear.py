@@ -145,24 +145,24 @@ class TestFit:
         found, labels = made(7, labels_count)
         biases = [0.5] * (1 if labels_count == 2 else labels_count)
         held = [3, 40, 41]
-        model, evidence = fit_and_try(found, labels, biases, SETTINGS, held)
+        model, tried = fit_and_try(found, labels, biases, SETTINGS, held)
         assert model.weights.tobytes() == fit(found, labels, biases, SETTINGS).weights.tobytes()
         others = [at for at in range(len(found)) if at not in held]
         alone = fit([found[at] for at in others], labels[others], biases, SETTINGS)
         # N-grams of held reviews alone are counted too, which moves the shares that ratios are made of a little.
-        assert evidence + 0.5 == pytest.approx(logits(alone, [found[at] for at in held]), abs=0.05)
+        assert tried.evidence + 0.5 == pytest.approx(logits(alone, [found[at] for at in held]), abs=0.05)
 
     def test_the_labels_of_held_reviews_tell_nothing(self) -> None:
         found, labels = made(8, 3)
         other = labels.copy()
         other[:10] = 0
-        one, two = (fit_and_try(found, given, [0.0] * 3, SETTINGS, range(10))[1] for given in (labels, other))
+        one, two = (fit_and_try(found, given, [0.0] * 3, SETTINGS, range(10))[1].evidence for given in (labels, other))
         assert one.tobytes() == two.tobytes()
 
     def test_held_reviews_are_tried_with_as_few_ngrams(self) -> None:
         found, labels = made(8, 2)
         few = LinearSettings(order=2, least=1, most=0)
-        assert not fit_and_try(found, labels, [0.0], few, range(10))[1].any()
+        assert not fit_and_try(found, labels, [0.0], few, range(10))[1].evidence.any()
 
     def test_three_labels_are_told_apart(self) -> None:
         found, labels = made(5, 3, reviews=600)

@@ -1,6 +1,6 @@
 """A bundle's card: what it is, how it reads a text, and how good it is. Knows no files.
 
-The first seven fields are what scoring needs; the rest is for people, and for training it again.
+The first eight fields are what scoring needs; the rest is for people, and for training it again.
 """
 
 from __future__ import annotations
@@ -12,10 +12,15 @@ from typing import Any, cast
 
 from plaudit.text.words import CLEANINGS, Cleaning
 
+USUAL_LENGTH = 200
+
 
 @dataclass(frozen=True)
 class Card:
-    """``priors`` are the labels' shares in training; ``temperature`` divides what the network says of a text.
+    """``priors`` are the labels' shares in training.
+
+    ``temperature`` divides what the network says of a text of `USUAL_LENGTH` ids; with the length of a text it rises
+    as the power ``growth`` of it: words of a long text repeat each other.
 
     ``ngrams`` above 1: the vocabulary holds runs of up to so many words, and each that a text has counts once.
     """
@@ -26,6 +31,7 @@ class Card:
     max_words: int
     priors: tuple[float, ...]
     temperature: float = 1.0
+    growth: float = 0.0
     ngrams: int = 1
     recipe: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
@@ -44,8 +50,8 @@ class Card:
             raise ValueError("metrics holds figures by split")
         if len(self.priors) != len(self.labels) or not all(0 < prior < 1 for prior in self.priors):
             raise ValueError("there is one prior a label, between 0 and 1")
-        if abs(sum(self.priors) - 1) > 1e-6 or not 0 < self.temperature < math.inf:
-            raise ValueError("the priors add up to 1, and the temperature is above 0")
+        if abs(sum(self.priors) - 1) > 1e-6 or not 0 < self.temperature < math.inf or not abs(self.growth) <= 1:
+            raise ValueError("the priors add up to 1, the temperature is above 0, and its growth from -1 to 1")
 
     @property
     def biases(self) -> tuple[float, ...]:
@@ -53,6 +59,10 @@ class Card:
         if len(self.labels) == 2:
             return (math.log(self.priors[1] / self.priors[0]),)
         return tuple(math.log(prior) for prior in self.priors)
+
+    def temperature_of(self, ids: int) -> float:
+        """The temperature of a text with so many ids."""
+        return float(self.temperature * (max(ids, 1) / USUAL_LENGTH) ** self.growth)
 
     def with_metrics(self, split: str, metrics: Mapping[str, Any]) -> Card:
         return replace(self, metrics={**self.metrics, split: dict(metrics)})
@@ -71,6 +81,7 @@ class Card:
                 max_words=int(found["max_words"]),
                 priors=tuple(float(prior) for prior in found["priors"]),
                 temperature=float(found["temperature"]),
+                growth=float(found["growth"]),
                 ngrams=int(found["ngrams"]),
                 **{part: dict(found[part]) for part in ("recipe", "data", "metrics", "training", "versions")},
             )

@@ -1,7 +1,7 @@
 """A loaded bundle: texts in, verdicts out. Knows ONNX Runtime, and nothing of training or HTTP.
 
 The network gives each word's evidence for each label. A text's logits are the biases plus the sum of its evidence
-divided by the temperature, so words' contributions add up with the bias to the score exactly.
+divided by its temperature, so words' contributions add up with the bias to the score exactly.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Classifier:
         return np.asarray(logits[..., label] - logits.mean(axis=-1))
 
     def _evidence(self, rows: Sequence[Sequence[int]]) -> list[Floats]:
-        """For each row the evidence (ids, units), divided by the temperature; none where no word is known."""
+        """For each row the evidence (ids, units), divided by its temperature; none where no word is known."""
         found: list[Floats] = [np.zeros((0, len(self._biases)))] * len(rows)
         order = [index for index, row in enumerate(rows) if any(word > INFREQUENT for word in row)]
         order.sort(key=lambda index: len(rows[index]))
@@ -119,7 +119,8 @@ class Classifier:
             chosen = order[start : start + BATCH]
             (evidence,) = self._session.run(None, {"ids": pad([rows[index] for index in chosen])})
             for index, row in zip(chosen, evidence, strict=True):
-                found[index] = row[: len(rows[index])].astype(np.float64) / self.card.temperature
+                ids = len(rows[index])
+                found[index] = row[:ids].astype(np.float64) / self.card.temperature_of(ids)
         return found
 
 

@@ -16,7 +16,7 @@ from plaudit.bundle.bundle import Bundle
 from plaudit.bundle.card import Card
 from plaudit.bundle.session import open_session
 from plaudit.errors import PlauditError, UsageError
-from plaudit.learning.calibration import accuracy, fit_temperature, log_loss
+from plaudit.learning.calibration import accuracy, fit_growing_temperature, log_loss
 from plaudit.learning.export import export, export_table
 from plaudit.learning.network import Network
 from plaudit.learning.recipes import Recipe
@@ -50,19 +50,24 @@ def biases_of(data: Prepared) -> Floats:
     return priors[1:] - priors[:1] if len(priors) == 2 else priors
 
 
-def card(data: Prepared, recipe: Recipe, evidence: Floats, training: Mapping[str, Any], ngrams: int = 1) -> Card:
-    """The card of a training that found ``evidence`` (reviews, units) in the validation reviews."""
+def card(
+    data: Prepared, recipe: Recipe, evidence: Floats, lengths: NDArray[np.int64], training: Mapping[str, Any]
+) -> Card:
+    """The card of a training that found ``evidence`` (reviews, units) in the validation reviews' ids.
+
+    ``lengths`` (reviews,) are their numbers.
+    """
     about, labels, biases = data.about, data.validation.labels, biases_of(data)
-    temperature = fit_temperature(evidence, biases, labels)
-    logits = biases + evidence / temperature
-    return Card(
+    temperature, growth = fit_growing_temperature(evidence, lengths, biases, labels)
+    made = Card(
         name=f"{about.name}, {recipe.name}",
         labels=about.labels,
         cleaning=about.reading.cleaning,
         max_words=about.reading.max_words,
         priors=priors_of(data),
         temperature=temperature,
-        ngrams=ngrams,
+        growth=growth,
+        ngrams=recipe.ngrams if recipe.kind == "linear" else 1,
         recipe=recipe.to_json(),
         data={
             "name": about.name,
@@ -72,13 +77,6 @@ def card(data: Prepared, recipe: Recipe, evidence: Floats, training: Mapping[str
             "test": about.test,
             "duplicates": about.duplicates,
         },
-        metrics={
-            "validation": {
-                "reviews": len(labels),
-                "accuracy": accuracy(logits, labels),
-                "log_loss": log_loss(logits, labels),
-            }
-        },
         training={**training, "date": time.strftime("%Y-%m-%d", time.gmtime())},
         versions={
             "plaudit": __version__,
@@ -87,6 +85,9 @@ def card(data: Prepared, recipe: Recipe, evidence: Floats, training: Mapping[str
             "onnxruntime": onnxruntime.__version__,
         },
     )
+    logits = biases + evidence / np.array([[made.temperature_of(int(ids))] for ids in lengths])
+    figures = {"accuracy": accuracy(logits, labels), "log_loss": log_loss(logits, labels)}
+    return made.with_metrics("validation", {"reviews": len(labels), **figures})
 
 
 def network_bundle(card: Card, vocabulary: Vocabulary, network: Network, int8: bool) -> Bundle:

@@ -1,13 +1,17 @@
-"""Calibration: one temperature that makes probabilities mean what they say (Guo et al. 2017). Knows numbers only."""
+"""Calibration: a temperature that makes probabilities mean what they say (Guo et al. 2017). Knows numbers only."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from plaudit.bundle.card import USUAL_LENGTH
+
 Floats = NDArray[np.float64]
 LOWEST, HIGHEST = 0.05, 20.0
 PRIOR = 1.0
+GROWTHS = np.round(np.arange(-0.5, 1.001, 0.05), 2)
+GROWTH_PRIOR = 10.0
 
 
 def log_loss(logits: Floats, labels: NDArray[np.int64]) -> float:
@@ -29,10 +33,26 @@ def accuracy(logits: Floats, labels: NDArray[np.int64]) -> float:
 
 
 def fit_temperature(evidence: Floats, biases: Floats, labels: NDArray[np.int64]) -> float:
-    """What to divide ``evidence`` (n, units) by so that, with ``biases``, the log loss is lowest.
+    """What to divide ``evidence`` (n, units) by so that, with ``biases``, the log loss is lowest."""
+    return _fit(evidence, biases, labels)[0]
 
-    A golden-section search over its logarithm, which a weak prior keeps near 0: a few reviews that are all judged
-    rightly must not make a model certain.
+
+def fit_growing_temperature(
+    evidence: Floats, lengths: NDArray[np.int64], biases: Floats, labels: NDArray[np.int64]
+) -> tuple[float, float]:
+    """The same for texts of `USUAL_LENGTH`, and the power of ``lengths`` (n,) that it rises with."""
+    relative = np.maximum(lengths, 1)[:, np.newaxis] / USUAL_LENGTH
+    found = {}
+    for growth in GROWTHS:
+        temperature, cost = _fit(evidence / relative**growth, biases, labels)
+        found[cost + GROWTH_PRIOR * growth**2 / len(labels)] = temperature, float(growth)
+    return found[min(found)]
+
+
+def _fit(evidence: Floats, biases: Floats, labels: NDArray[np.int64]) -> tuple[float, float]:
+    """The temperature and what it costs: a golden-section search over its logarithm.
+
+    A weak prior keeps that near 0: a few reviews that are all judged rightly must not make a model certain.
     """
 
     def cost(logarithm: float) -> float:
@@ -46,4 +66,4 @@ def fit_temperature(evidence: Floats, biases: Floats, labels: NDArray[np.int64])
             high = right
         else:
             low = left
-    return float(np.exp((low + high) / 2))
+    return float(np.exp((low + high) / 2)), cost((low + high) / 2)

@@ -115,7 +115,7 @@ class Ensemble:
         return found
 
     def _linear(self) -> Taught:
-        model = linear_model(self.data, self.recipe, [self.data.train])
+        model = linear_model(self.data, self.recipe)
         validation, unlabelled = (linear_evidence(model, self.data, texts) for texts in self._judged)
         return Taught(validation, unlabelled, {})
 

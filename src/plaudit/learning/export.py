@@ -214,15 +214,15 @@ def _last(graph: _Graph, weights: Arrays, states: str) -> str:
     after = node("Add", [product, constant("dense_bias", weights["dense.bias"])], "after")
     start, stop = constant("start", np.array([0])), constant("stop", np.array([-1]))
     earlier = node("Slice", [after, start, stop, graph.axes(1)], "earlier")
-    nothing = node(
+    at_start = node(
         "Mul",
         [
             node("Slice", [after, start, constant("one", np.array([1])), "axes_1"], "first"),
             constant("none", np.float32(0)),
         ],
-        "nothing",
+        "start_score",
     )
-    before = node("Concat", [nothing, earlier], "before", axis=1)
+    before = node("Concat", [at_start, earlier], "before", axis=1)
     return node("Sub", [after, before], "steps")
 
 

@@ -60,6 +60,13 @@ class LinearModel(NamedTuple):
     biases: Singles
 
 
+class Tried(NamedTuple):
+    """The ``evidence`` (reviews, units) that a model found in reviews that were held out, in so many of their ids."""
+
+    evidence: Floats
+    lengths: Ints
+
+
 def fit(
     found: Iterable[Iterable[str]], labels: Sequence[int] | Ints, biases: ArrayLike, settings: LinearSettings
 ) -> LinearModel:
@@ -77,21 +84,23 @@ def fit_and_try(
     biases: ArrayLike,
     settings: LinearSettings,
     held: Sequence[int] | Ints,
-) -> tuple[LinearModel, Floats]:
-    """What `fit` learns from all reviews; and the evidence (held, units) for the reviews at ``held`` of a model that
-    knows the labels of the others alone, for a temperature. N-grams are counted once for both.
+) -> tuple[LinearModel, Tried]:
+    """What `fit` learns from all reviews; and what a model that knows the labels of the others alone says of the
+    reviews at ``held``, for a temperature. N-grams are counted once for both.
     """
     label, given = np.array(labels, dtype=np.int64), np.asarray(biases, dtype=np.float32)
     counts = NgramCounts.of(found, settings.order, settings.least or least_for(len(label)))
     model = _model(counts, _weights(counts, label, given, settings), given, settings)
     if not len(held):
-        return model, np.zeros((0, len(given)))
+        return model, Tried(np.zeros((0, len(given))), np.zeros(0, dtype=np.int64))
     label[np.asarray(held)] = UNKNOWN
     weights = _weights(counts, label, given, settings)
     heavy = np.zeros_like(weights)
     kept = heaviest(weights, settings.most)
     heavy[kept] = weights[kept]
-    return model, np.array([heavy[counts.ngrams[int(at)]].sum(0, dtype=np.float64) for at in held])
+    rows = [heavy[counts.ngrams[int(at)]] for at in held]
+    lengths = np.array([np.count_nonzero(row.any(axis=1)) for row in rows])
+    return model, Tried(np.array([row.sum(0, dtype=np.float64) for row in rows]), lengths)
 
 
 def _weights(counts: NgramCounts, labels: Ints, biases: Singles, settings: LinearSettings) -> Singles:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
 from plaudit.bundle.bundle import Bundle
 from plaudit.learning.bundling import Floats, biases_of, card, table_bundle, usable
-from plaudit.learning.linear import LinearModel, LinearSettings, fit
+from plaudit.learning.linear import LinearModel, LinearSettings, fit, fit_and_try
 from plaudit.learning.recipes import Recipe
 from plaudit.text.encoding import Encoded
 from plaudit.text.ngrams import NgramEncoder
-from plaudit.text.prepared import Part, Prepared
+from plaudit.text.prepared import Prepared
 from plaudit.text.vocabulary import RESERVED
 
 
@@ -21,18 +22,22 @@ def linear_bundle(data: Prepared, recipe: Recipe) -> Bundle:
     """Fits on the training part to find the temperature on the validation part, and then on both."""
     usable(data)
     started = time.perf_counter()
-    evidence = linear_evidence(linear_model(data, recipe, [data.train]), data, data.validation.texts)
-    model = linear_model(data, recipe, [data.train, data.validation])
+    words = itertools.chain(_words(data, data.train.texts), _words(data, data.validation.texts))
+    labels = np.concatenate([data.train.labels, data.validation.labels])
+    held = np.arange(len(data.train.labels), len(labels))
+    model, tried = fit_and_try(words, labels, biases_of(data), _settings(recipe), held)
     training = {"parameters": model.weights.size, "seconds": round(time.perf_counter() - started, 1)}
-    return table_bundle(card(data, recipe, evidence, training, recipe.ngrams), model.vocabulary, model.weights)
+    made = card(data, recipe, tried.evidence, tried.lengths, training)
+    return table_bundle(made, model.vocabulary, model.weights)
 
 
-def linear_model(data: Prepared, recipe: Recipe, parts: Sequence[Part]) -> LinearModel:
-    """Learns from the ``parts`` of ``data``."""
-    found = (row for part in parts for row in _words(data, part.texts))
-    labels = np.concatenate([part.labels for part in parts])
-    settings = LinearSettings(order=recipe.ngrams, strength=recipe.strength, most=recipe.most)
-    return fit(found, labels, biases_of(data), settings)
+def linear_model(data: Prepared, recipe: Recipe) -> LinearModel:
+    """Learns from the training part of ``data``."""
+    return fit(_words(data, data.train.texts), data.train.labels, biases_of(data), _settings(recipe))
+
+
+def _settings(recipe: Recipe) -> LinearSettings:
+    return LinearSettings(order=recipe.ngrams, strength=recipe.strength, most=recipe.most)
 
 
 def linear_evidence(model: LinearModel, data: Prepared, texts: Encoded) -> Floats:

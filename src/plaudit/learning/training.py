@@ -287,7 +287,8 @@ class Training:
         return torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._bfloat16)
 
     def _bundle(self) -> Bundle:
-        evidence = self.evidence(self.data.validation.texts)
+        texts = self.data.validation.texts
+        evidence, lengths = self.evidence(texts), np.minimum(texts.lengths, self.recipe.max_words)
         training = {
             "seed": self.seed,
             "parameters": self._network.parameters_count,
@@ -296,5 +297,5 @@ class Training:
             "arithmetic": "bfloat16" if self._trained_so else "float32",
             "history": self._state.history,
         }
-        made = card(self.data, self.recipe, evidence, training)
+        made = card(self.data, self.recipe, evidence, lengths, training)
         return network_bundle(made, self.data.vocabulary, self._network.cpu(), self.recipe.weights == "int8")
