@@ -166,7 +166,9 @@ def test_prepare_train_evaluate_on_a_table_of_ones_own(tmp_path: Path) -> None:
     metrics = json.loads(evaluated.stdout)
     assert metrics["reviews"] == 12
     assert Bundle.load(tmp_path / "made").card.metrics["test"]["accuracy"] == metrics["accuracy"]
-    assert "<svg" in (tmp_path / "r.html").read_text()
+    report = (tmp_path / "r.html").read_text()
+    assert "<svg" in report
+    assert "Behavioural tests" not in report  # they are for other labels
 
 
 @pytest.mark.parametrize("halves", ["", "test", "train test"])

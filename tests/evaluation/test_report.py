@@ -14,6 +14,8 @@ import pytest
 
 from plaudit.bundle.card import Card
 from plaudit.evaluation import report
+from plaudit.evaluation.behaviour import check
+from plaudit.evaluation.behaviour_cases import built_in
 from plaudit.evaluation.deletion import Deletion, Removal, deletion_curve
 from plaudit.evaluation.figures import deletion_table, table
 from plaudit.evaluation.metrics import Metrics, measure
@@ -431,7 +433,17 @@ def cells_of(step: Removal) -> list[str]:
 def test_of_more_labels_nothing_from_outside_becomes_markup() -> None:
     labels = tuple(f"{letter} {ATTACK}" for letter in "abc")
     page = Page(
-        html_report(metrics_of_more(labels), {}, ATTACK, [Mistake(ATTACK, labels[0], labels[1], 0.9)], a_deletion())
+        html_report(
+            metrics_of_more(labels), {}, ATTACK, [Mistake(ATTACK, labels[0], labels[1], 0.9)], deletion=a_deletion()
+        )
     )
     assert "script" not in page.names
     assert page.words.count(ATTACK) > 5
+
+
+def test_the_behavioural_suite_stands_in_the_report_where_it_was_run() -> None:
+    even = check(built_in(), lambda texts: np.full((len(texts), 2), 0.5), ("negative", "positive"))
+    page = html_report(metrics_of(), {}, "Checked", behaviour=even)
+    assert "Behavioural tests" in page
+    assert f"{even.total.passed:,} of {even.total.cases:,} cases passed" in page
+    assert "Behavioural tests" not in html_report(metrics_of(), {}, "Unchecked")

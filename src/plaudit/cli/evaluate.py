@@ -18,6 +18,8 @@ from plaudit.cli import options as shared
 from plaudit.cli.home import chosen_bundle
 from plaudit.cli.terminal import give, give_json, say, track
 from plaudit.errors import UsageError
+from plaudit.evaluation import behaviour
+from plaudit.evaluation.behaviour_cases import built_in
 from plaudit.evaluation.deletion import Deletion, Verdicts, deletion_curve
 from plaudit.evaluation.figures import deletion_table, table
 from plaudit.evaluation.metrics import Metrics, measure
@@ -33,12 +35,13 @@ Shares = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Results:
-    """The metrics on held-out reviews, the mistakes made with most confidence, and the deletion curve if measured."""
+    """The metrics on held-out reviews and the mistakes made with most confidence; what else was asked for."""
 
     metrics: Metrics
     mistakes: tuple[Mistake, ...]
     name: str
     deletion: Deletion | None = None
+    behaviour: behaviour.Results | None = None
 
     def to_json(self) -> dict[str, Any]:
         measured = {"deletion": self.deletion.to_json()} if self.deletion else {}
@@ -92,6 +95,7 @@ def command(
         explanations = html is not None and endpoint is None
     results = judge_remote(found, endpoint, explanations) if endpoint else judge(found, _there(loaded), explanations)
     if html:
+        results = replace(results, behaviour=_behaviour(loaded))
         write_report(results, loaded.card.to_json() if loaded else {}, html)
         say(f"report: {html}")
     if save:
@@ -145,6 +149,15 @@ def judge_remote(reviews: Reviews, url: str, explanations: bool = False) -> Resu
     return _explained(results, texts, ask) if explanations else results
 
 
+def _behaviour(bundle: Bundle | None) -> behaviour.Results | None:
+    """The built-in behavioural suite, for a bundle with the labels that it is for."""
+    groups = behaviour.sides(bundle.card.labels) if bundle else {}
+    if bundle is None or not groups:
+        return None
+    classifier = Classifier(bundle, threads=0)
+    return behaviour.check(built_in(), classifier.predict_proba, classifier.classes_, groups)
+
+
 def _same(reviews: Reviews, what: str, labels: tuple[str, ...]) -> None:
     """Raises UsageError where reviews have a label that is not known."""
     if not set(reviews.labels) <= set(labels):
@@ -178,6 +191,7 @@ def _mistakes(
 
 def write_report(results: Results, card: Mapping[str, Any], path: Path) -> None:
     """The report as one HTML file."""
-    page = html_report(results.metrics, card, results.name, results.mistakes, results.deletion)
+    metrics, mistakes = results.metrics, results.mistakes
+    page = html_report(metrics, card, results.name, mistakes, deletion=results.deletion, behaviour=results.behaviour)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, "utf-8", "xmlcharrefreplace")

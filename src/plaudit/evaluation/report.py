@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from plaudit.evaluation import charts
+from plaudit.evaluation import behaviour_report, charts
+from plaudit.evaluation.behaviour import Results
 from plaudit.evaluation.deletion import Deletion
 from plaudit.evaluation.drawing import escaped
 from plaudit.evaluation.figures import (
@@ -28,7 +29,7 @@ from plaudit.text.markup import LINE_BREAK
 STYLE = Path(__file__).with_name("report.css")
 OPENING = 600
 LONGEST_VALUE = 24
-SCORING = ("labels", "cleaning", "max_words", "ngrams", "priors", "temperature")
+SCORING = ("labels", "cleaning", "max_words", "ngrams", "priors", "temperature", "growth")
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,9 @@ def html_report(
     card: Mapping[str, Any],
     title: str,
     mistakes: Sequence[Mistake] = (),
+    *,
     deletion: Deletion | None = None,
+    behaviour: Results | None = None,
 ) -> str:
     """One page that stands alone: figures, pictures, the most confident mistakes first, and the model's card."""
     judge = f", judged by {escaped(card['name'])}" if card.get("name") else ""
@@ -66,6 +69,7 @@ def html_report(
 {_results(metrics)}
 {_pictures(metrics)}
 {_explanations(deletion)}
+{behaviour_report.section(behaviour) if behaviour else ""}
 {_training(_part(card, "training"))}
 {_reading(metrics, mistakes)}
 {_about(card)}

@@ -26,7 +26,7 @@ from plaudit.version import __version__
 
 Floats = NDArray[np.float64]
 TOLERANCE = 1e-4
-ROUGH_TOLERANCE = 0.05
+ROUGH_TOLERANCE = 0.15
 
 
 def usable(data: Prepared) -> None:

@@ -47,7 +47,7 @@ def lessons(data: Prepared, recipe: Recipe, seed: int) -> Lessons:
     own = Lessons(data.train.texts, np.eye(len(data.about.labels), dtype=np.float32)[data.train.labels])
     if not recipe.phrases or data.about.labels != SENTIMENT:
         return own
-    count = min(recipe.phrases, max(len(data.train.texts), FEWEST_PHRASES))
+    count = min(recipe.phrases, max(PHRASES_A_REVIEW * len(data.train.texts), FEWEST_PHRASES))
     texts, shares = zip(*phrases(count, seed), strict=True)
     encoded = Encoded.of(data.vocabulary.ids(words(text, recipe.cleaning)) for text in texts)
     positive = np.array(shares, dtype=np.float32)
@@ -55,4 +55,4 @@ def lessons(data: Prepared, recipe: Recipe, seed: int) -> Lessons:
     return added.with_more(own.texts, own.targets)
 
 
-FEWEST_PHRASES = 2_000
+FEWEST_PHRASES, PHRASES_A_REVIEW = 2_000, 2
