@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from benchmarks.results import load
+from docs.learning_curves import learning_curves
 from plaudit.cli.main import STEPS, road
 from plaudit.evaluation.behaviour_cases import built_in
 from plaudit.learning.phrases import key
@@ -25,6 +26,7 @@ from plaudit.places.aws.plan import Plan
 from plaudit.places.aws.prices import dollars
 
 ROOT = Path(__file__).parents[1]
+CURVES = ROOT / "docs" / "small_data.svg"
 HELD_OUT = ROOT / "src" / "plaudit" / "learning" / "held_out.txt"
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
@@ -184,6 +186,12 @@ def small_data() -> str:
     return "\n".join(rows)
 
 
+def curves() -> str | None:
+    """docs/small_data.svg; None before its benchmark has run."""
+    found = load("small_data")
+    return learning_curves(found["accuracy"]) if found else None
+
+
 def _time(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
@@ -232,6 +240,8 @@ def main() -> int:
     (ROOT / "README.md").write_text(readme(), "utf-8")
     (ROOT / "docs" / "commands.md").write_text(commands(), "utf-8")
     HELD_OUT.write_text(held_out(), "utf-8")
+    if drawn := curves():
+        CURVES.write_text(drawn, "utf-8")
     for name in TABLES:
         (ROOT / "docs" / name).write_text(page(name), "utf-8")
     return 0

@@ -60,14 +60,12 @@ def test_what_is_generated_is_up_to_date() -> None:
     assert generate.readme() == (ROOT / "README.md").read_text("utf-8"), "make docs"
     assert generate.commands() == (ROOT / "docs" / "commands.md").read_text("utf-8"), "make docs"
     assert generate.held_out() == generate.HELD_OUT.read_text("utf-8"), "make docs"
+    assert generate.curves() in {None, generate.CURVES.read_text("utf-8") if generate.CURVES.exists() else ""}
 
 
 @pytest.mark.parametrize("name", generate.TABLES)
 def test_a_page_has_the_tables_of_the_product(name: str) -> None:
     assert generate.page(name) == (ROOT / "docs" / name).read_text("utf-8"), "make docs"
-    assert generate.held_out() == generate.HELD_OUT.read_text("utf-8"), "make docs"
-    for name in generate.TABLES:
-        assert generate.page(name) == (ROOT / "docs" / name).read_text("utf-8"), "make docs"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -227,23 +227,20 @@ def _last(graph: _Graph, weights: Arrays, states: str) -> str:
 
 
 def _pooled(graph: _Graph, weights: Arrays, states: str, mask: str) -> str:
-    """Each word's part of the mean, and the maxima that it holds; words that share a maximum share its weight."""
+    """Each word's part of the mean, and the maxima that it holds."""
     node, constant = graph.node, graph.constant
     mean, maximum = np.split(weights["dense.weight"].T, 2)
     total = node("ReduceSum", [mask, graph.axes(1)], "total", keepdims=1)
     by_mean = node("Div", [node("MatMul", [states, constant("dense_mean", mean)], "of_mean"), total], "by_mean")
-    hidden = node(
-        "Mul",
-        [node("Sub", [constant("one", np.float32(1)), mask], "padding_3"), constant("low", np.float32(-4))],
-        "hidden",
-    )
-    masked = node("Add", [states, hidden], "masked")
-    highest = node("ReduceMax", [masked], "highest", axes=[1], keepdims=1)
-    holds = node("Cast", [node("Equal", [masked, highest], "equal")], "holds", to=TensorProto.FLOAT)
-    shares = node("Div", [holds, node("ReduceSum", [holds, "axes_1"], "holders", keepdims=1)], "shares")
-    held = node("Mul", [states, shares], "held")
-    by_maximum = node("MatMul", [held, constant("dense_max", maximum)], "by_max")
-    return node("Add", [by_mean, by_maximum], "spread")
+    padding = node("Sub", [constant("one", np.float32(1)), mask], "padding_3")
+    masked = node("Add", [states, node("Mul", [padding, constant("low", np.float32(-4))], "hidden")], "masked")
+    places = node("ArgMax", [masked], "places", axis=1, keepdims=1)
+    highest = node("GatherElements", [masked, places], "highest", axis=1)
+    by_unit = node("Transpose", [highest], "highest_by_state", perm=[0, 2, 1])
+    parts = node("Mul", [by_unit, constant("dense_max", maximum)], "by_max")
+    words = node("Transpose", [places], "places_by_state", perm=[0, 2, 1])
+    of_parts = node("Expand", [words, node("Shape", [parts], "parts_shape")], "words_of_parts")
+    return node("ScatterElements", [by_mean, of_parts, parts], "spread", axis=1, reduction="add")
 
 
 def _finished(graph: _Graph, weights: Arrays, offsets: dict[str, tuple[int, int]]) -> onnx.ModelProto:

@@ -89,11 +89,10 @@ class Network(nn.Module):
             logits: Tensor = self.dense(states)
             return torch.diff(logits, dim=1, prepend=torch.zeros_like(logits[:, :1])) * real
         mean, maximum = self.dense.weight.chunk(2, dim=1)
-        highest = states.masked_fill(~real, float("-inf")).amax(1, keepdim=True)
-        at_highest = ((states == highest) & real).to(states.dtype)
-        shares = at_highest / at_highest.sum(1, keepdim=True)
-        spread: Tensor = (states * real / real.sum(1, keepdim=True)) @ mean.t() + (states * shares) @ maximum.t()
-        return spread
+        highest, places = states.masked_fill(~real, float("-inf")).max(1, keepdim=True)
+        parts = highest.transpose(1, 2) * maximum.t()
+        spread: Tensor = (states * real / real.sum(1, keepdim=True)) @ mean.t()
+        return spread.scatter_add(1, places.transpose(1, 2).expand_as(parts), parts)
 
     def logits(self, ids: Tensor, lengths: Tensor, share: slice = WHOLE, reviews: int | None = None) -> Tensor:
         """Logits (batch, units) of reviews; ``lengths`` are at least 1.

@@ -20,7 +20,7 @@ from plaudit.bundle.bundle import Bundle
 from plaudit.errors import UsageError
 from plaudit.learning import checkpoint
 from plaudit.learning.arithmetic import bfloat16_pays, made_ready
-from plaudit.learning.batches import block, blocks, by_length, plan_epoch
+from plaudit.learning.batches import SHORT, block, blocks, by_length, plan_epoch
 from plaudit.learning.bundling import biases_of, card, network_bundle, usable
 from plaudit.learning.calibration import accuracy, fit_temperature, log_loss
 from plaudit.learning.checkpoint import State
@@ -182,15 +182,8 @@ class Training:
 
     def _pace(self, steps: int) -> float:
         """The share of the learning rate: up in a straight line, then down to nothing (Howard and Ruder 2018)."""
-        rising = self.recipe.warm_up * steps
-        done = self._state.step
-        return (
-            (done + 1) / rising
-            if done + 1 < rising
-            else 1 - (done - rising) / (steps - rising)
-            if rising
-            else 1 - done / steps
-        )
+        rising, done = self.recipe.warm_up * steps, self._state.step
+        return (done + 1) / rising if done + 1 < rising else 1 - (done - rising) / (steps - rising)
 
     def _average(self) -> None:
         """Moves the running average of weights towards the weights; it begins with short memory."""
@@ -215,7 +208,7 @@ class Training:
         wanted = torch.from_numpy(self._lessons.targets[own]).to(self._device)
         part = len(own) / texts
         with self._arithmetic():
-            if self.recipe.adversarial:
+            if self.recipe.adversarial and ids.shape[1] > SHORT:
                 rows = (ids, lengths, share, len(batch))
                 return worst_case(self._network, rows, wanted, self.recipe.adversarial, part)
             logits = self._network.logits(ids, lengths, share, len(batch))
