@@ -55,4 +55,4 @@ def lessons(data: Prepared, recipe: Recipe, seed: int) -> Lessons:
     return added.with_more(own.texts, own.targets)
 
 
-FEWEST_PHRASES, PHRASES_A_REVIEW = 2_000, 2
+FEWEST_PHRASES, PHRASES_A_REVIEW = 2_000, 3

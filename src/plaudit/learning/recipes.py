@@ -54,7 +54,7 @@ class Recipe:
     warm_up: float = _setting(0.0, "share of all steps in which the learning rate rises to its highest", 0, 0.9)
     encoder_rate: float = _setting(1.0, "share of the learning rate that weights from the encoder get", 0, 1)
     teacher_epochs: int = _setting(
-        3, "passes over the training reviews that each teacher of an ensemble takes", 1, 1000
+        2, "passes over the training reviews that each teacher of an ensemble takes", 1, 1000
     )
     average: float = _setting(0.0, "what a step keeps of the running average of weights; 0: no average", 0, 0.9999)
     adversarial: float = _setting(0.0, "length of the worst step away from the word vectors; it is learnt too", 0, 100)
@@ -135,20 +135,22 @@ RECIPES: Mapping[str, Recipe] = {
             "an LSTM that starts from a language model of 75,000 reviews: the default, for 200 reviews and more",
             cleaning="modern",
             vocab_size=40_000,
+            max_words=1_000,
             embedding_dim=256,
             hidden_dim=384,
             pooling="mean and max",
             start=SHIPPED,
-            phrases=10_000,
+            phrases=60_000,
             dropout=0.1,
             word_dropout=0.05,
-            epochs=4,
+            epochs=2,
             batch_size=64,
             least_batches=50,
             least_steps=500,
             learning_rate=6e-3,
             warm_up=0.1,
             encoder_rate=0.5,
+            adversarial=0.3,
             average=0.998,
             weights="int8",
         ),
@@ -158,15 +160,16 @@ RECIPES: Mapping[str, Recipe] = {
             kind="ensemble",
             cleaning="modern",
             vocab_size=40_000,
+            max_words=1_000,
             embedding_dim=256,
             hidden_dim=384,
             direction="both",
             pooling="mean and max",
             start=SHIPPED,
-            phrases=10_000,
+            phrases=60_000,
             dropout=0.1,
             word_dropout=0.05,
-            epochs=2,
+            epochs=1,
             batch_size=64,
             least_batches=50,
             least_steps=500,
