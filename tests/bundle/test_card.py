@@ -27,7 +27,7 @@ def test_a_card_goes_through_json_unchanged(bundle: Bundle) -> None:
 def test_a_trained_bundle_says_what_it_is_and_how_good(bundle: Bundle) -> None:
     card = bundle.card
     assert card.labels == ("negative", "positive")
-    assert (card.cleaning, card.max_words, card.ngrams) == ("modern", 500, 1)
+    assert (card.cleaning, card.max_words, card.ngrams) == ("modern", 1_000, 1)
     assert (card.recipe["name"], card.recipe["start"], card.recipe["weights"]) == ("lstm", "encoder", "int8")
     assert sum(card.priors) == pytest.approx(1)
     assert card.data["test"] == 100

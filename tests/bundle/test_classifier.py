@@ -97,7 +97,8 @@ def test_it_is_the_trained_network(either: Classifier, texts: list[str]) -> None
     with torch.no_grad():
         lengths = torch.tensor([len(row) for row in rows])
         logits = network.logits(torch.from_numpy(pad(rows)), lengths).numpy()[:, 0]
-    expected = card.biases[0] + (logits - card.biases[0]) / card.temperature
+    temperatures = np.array([card.temperature_of(len(row)) for row in rows])
+    expected = card.biases[0] + (logits - card.biases[0]) / temperatures
     tolerance = 1e-4 if recipe.weights == "float32" else ROUGH_TOLERANCE * max(1, np.abs(expected).max())
     scores = [verdict.score for verdict in either.verdicts(texts)]
     np.testing.assert_allclose(scores, expected, atol=tolerance, rtol=0)
@@ -136,20 +137,20 @@ def test_unknown_words_among_known_ones_have_their_share(classifier: Classifier)
 
 def test_of_a_long_text_the_first_words_are_read(classifier: Classifier) -> None:
     verdict = classifier.verdict("good " * 10_000)
-    assert (verdict.words_read, verdict.words_total, len(verdict.words)) == (500, 10_000, 500)
-    assert verdict.notes == ("Only the first 500 of 10,000 words were read.",)
-    assert verdict.score == pytest.approx(classifier.verdict("good " * 500).score, abs=1e-6)
+    assert (verdict.words_read, verdict.words_total, len(verdict.words)) == (1_000, 10_000, 1_000)
+    assert verdict.notes == ("Only the first 1,000 of 10,000 words were read.",)
+    assert verdict.score == pytest.approx(classifier.verdict("good " * 1_000).score, abs=1e-6)
 
 
 def test_exactly_as_many_words_as_are_read_need_no_note(classifier: Classifier) -> None:
-    assert classifier.verdict("good " * 500).notes == ()
-    assert classifier.verdict("good " * 501).notes == ("Only the first 500 of 501 words were read.",)
+    assert classifier.verdict("good " * 1_000).notes == ()
+    assert classifier.verdict("good " * 1_001).notes == ("Only the first 1,000 of 1,001 words were read.",)
 
 
 def test_a_known_word_behind_the_last_that_is_read_does_not_count(classifier: Classifier) -> None:
-    verdict = classifier.verdict("xqzzy " * 500 + "wonderful")
+    verdict = classifier.verdict("xqzzy " * 1_000 + "wonderful")
     assert (verdict.score,) == classifier.card.biases
-    assert verdict.notes == (UNKNOWN, "Only the first 500 of 501 words were read.")
+    assert verdict.notes == (UNKNOWN, "Only the first 1,000 of 1,001 words were read.")
 
 
 def test_predict_proba_is_the_verdicts_scores(either: Classifier) -> None:

@@ -42,7 +42,7 @@ def test_the_card_says_what_it_learnt_from_and_what_it_reaches(shipped: Classifi
 @pytest.mark.parametrize("name", ["bundle", "encoder"])
 def test_they_hold_words_and_no_sentences(name: str) -> None:
     words = (SHIPPED.parent / name / "vocabulary.txt").read_text("utf-8").splitlines()[2:]
-    assert len(words) > 30_000
+    assert len(words) > 29_000
     assert not [word for word in words if " " in word]
     card = json.loads((SHIPPED.parent / name / "card.json").read_text("utf-8"))
     assert max(map(len, _strings(card))) < 100

@@ -56,7 +56,6 @@ def test_a_plan_prints_resources_cost_and_template_and_calls_nothing(
         (["deploy", "--to", "lambda", "--ttl", "soon"], "write 30m, 4h or 2d"),
         (["deploy", "--to", "lambda", "--image", "ray-2.59"], "a function has none"),
         (["deploy", "--to", "sagemaker", "--image", "ray-1.0"], "there is no image ray-1.0"),
-        (["deploy", "--to", "lambda"], "there is no bundle under"),
         (["deploy", "--to", "lambda", "--memory", "2048"], "--memory is for a page before a serverless endpoint"),
         (["deploy", "--to", "sagemaker", "--max-instances", "3"], "--max-instances is for .* real-time endpoint or"),
         (["deploy", "--rollback", "--plan"], "leave --plan out"),

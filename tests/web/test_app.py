@@ -171,9 +171,9 @@ def test_raw_text_is_the_whole_body_as_it_is(classifier: Classifier) -> None:
 def test_notes_go_with_the_number_in_a_header(client: TestClient) -> None:
     unknown = client.post("/", content=b"xqzzy vrblgrmpf")
     assert (unknown.text, unknown.headers["plaudit-note"]) == ("0.0", UNKNOWN)
-    long = client.post("/", content=b"good " * 501)
-    assert long.headers["plaudit-note"] == "Only the first 500 of 501 words were read."
-    assert client.post("/", content=b"xqzzy " * 501).headers["plaudit-note"].startswith(f"{UNKNOWN} Only the first")
+    long = client.post("/", content=b"good " * 1_001)
+    assert long.headers["plaudit-note"] == "Only the first 1,000 of 1,001 words were read."
+    assert client.post("/", content=b"xqzzy " * 1_001).headers["plaudit-note"].startswith(f"{UNKNOWN} Only the first")
 
 
 def test_the_card_tells_the_page_of_the_model_and_which_label_is_1(classifier: Classifier) -> None:

@@ -156,7 +156,7 @@ def test_too_long_is_said_before_anything_is_sent(page: Page) -> None:
 
 def test_ten_thousand_words_are_cut_and_it_says_so(page: Page) -> None:
     judge(page, "wonderful " * 10_000)
-    expect(page.locator("#notes")).to_contain_text("Only the first 500 of 10,000 words were read.")
+    expect(page.locator("#notes")).to_contain_text("Only the first 1,000 of 10,000 words were read.")
 
 
 def test_a_text_without_a_known_word_is_no_confident_verdict(page: Page) -> None:

@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 from plaudit.bundle.bundle import SHIPPED
-from plaudit.errors import UsageError
 
 LEARNING_PARTS = ("torch", "onnx", "safetensors")
 
@@ -30,15 +29,10 @@ def bundles() -> list[Path]:
 
 
 def chosen_bundle(named: Path | None) -> Path:
-    """The bundle that was named, else ``PLAUDIT_BUNDLE``, else the newest, else the one that comes with Plaudit.
-
-    Raises UsageError where there is none.
-    """
+    """The bundle that was named, else ``PLAUDIT_BUNDLE``, else the newest, else the one that comes with Plaudit."""
     if named is not None:
         return named
     if from_environment := os.environ.get("PLAUDIT_BUNDLE"):
         return Path(from_environment)
     found = bundles()
-    if not found and not SHIPPED.exists():
-        raise UsageError(f"there is no bundle under {home()} yet: make one with plaudit up, or name one")
     return found[0] if found else SHIPPED

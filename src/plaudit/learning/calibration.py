@@ -40,12 +40,17 @@ def fit_temperature(evidence: Floats, biases: Floats, labels: NDArray[np.int64])
 def fit_growing_temperature(
     evidence: Floats, lengths: NDArray[np.int64], biases: Floats, labels: NDArray[np.int64]
 ) -> tuple[float, float]:
-    """The same for texts of `USUAL_LENGTH`, and the power of ``lengths`` (n,) that it rises with."""
-    relative = np.maximum(lengths, 1)[:, np.newaxis] / USUAL_LENGTH
+    """The same for texts of `USUAL_LENGTH`, and the power of ``lengths`` (n,) that it rises with.
+
+    Where lengths hardly differ a weak prior keeps that at 0.
+    """
+    logarithms = np.log(np.maximum(lengths, 1))[:, np.newaxis]
+    middle = logarithms.mean()
     found = {}
     for growth in GROWTHS:
-        temperature, cost = _fit(evidence / relative**growth, biases, labels)
-        found[cost + GROWTH_PRIOR * growth**2 / len(labels)] = temperature, float(growth)
+        temperature, cost = _fit(evidence / np.exp(growth * (logarithms - middle)), biases, labels)
+        usual = temperature * np.exp(growth * (np.log(USUAL_LENGTH) - middle))
+        found[cost + GROWTH_PRIOR * growth**2 / len(labels)] = float(usual), float(growth)
     return found[min(found)]
 
 
