@@ -62,8 +62,9 @@ def command(
 ) -> None:
     """Run a behavioural suite against BUNDLE: negation, contrast, irony and more, with a pass rate for each.
 
-    BUNDLE is the newest that plaudit up made if none is named. The built-in cases are short English film reviews for
-    the labels negative and positive; docs/behaviour.md says how to write your own.
+    If none is named, BUNDLE is the newest that plaudit up made, else Plaudit's own. The built-in
+    cases are short English film reviews for the labels negative and positive; docs/behaviour.md says how to write your
+    own.
     """
     if endpoint and bundle:
         raise UsageError("give a bundle or --endpoint, not both")

@@ -57,7 +57,7 @@ class Results:
     ),
 )  # fmt: skip
 @click.argument("reviews")
-@click.option("--bundle", type=shared.folder, help="Default: the newest that plaudit up made.")
+@click.option("--bundle", type=shared.folder, help="Default: the newest that plaudit up made, else Plaudit's own.")
 @click.option("--endpoint", metavar="URL", help="Send the raw reviews to this endpoint instead.")
 @click.option("--all", "everything", is_flag=True, help="Score every review of a file that was not trained on.")
 @click.option("--html", type=shared.file, help="Write the report, with pictures, to this file.")

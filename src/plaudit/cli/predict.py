@@ -31,7 +31,7 @@ CHUNK = 256
 @click.argument("texts", nargs=-1)
 @click.option("--file", "path", type=shared.file, help="One text a line; or a CSV, TSV, JSONL or Parquet file.")
 @click.option("--text-column", default="text", show_default=True, help="Column with the text, for tables.")
-@click.option("--bundle", type=shared.folder, help="Default: the newest that plaudit up made.")
+@click.option("--bundle", type=shared.folder, help="Default: the newest that plaudit up made, else Plaudit's own.")
 @click.option("--explain", is_flag=True, help="Show the words that tipped each verdict.")
 @click.option("--json", "as_json", is_flag=True, help="One whole verdict as JSON a line.")
 def command(

@@ -30,7 +30,8 @@ KINDS = {"lookup": "a vector a word", "table": "evidence a word", "linear": "lin
 def command(bundle: Path | None, as_json: bool) -> None:
     """Draw the network in a bundle: its layers, shapes, parameters, multiply-adds a word and bytes.
 
-    Without BUNDLE it is the newest that plaudit up made. What is drawn is read from the bundle's tensors.
+    Without BUNDLE it is the newest that plaudit up made, else Plaudit's own. What is drawn
+    is read from the bundle's tensors.
     """
     loaded = Bundle.load(chosen_bundle(bundle))
     layers = layers_of(loaded)
