@@ -1,4 +1,4 @@
-"""The recipe `best` on reviews made up from a few words: teachers, their judgement, and the one network."""
+"""Texts without a label, with reviews made up from a few words: teachers, their judgement, and the one network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from plaudit.text.prepared import Prepared
 from tests.made import TINY, made_up
 
 REVIEWS = made_up(unlabelled=90)
-SETTINGS = {**TINY, "epochs": 4, "teacher_epochs": 3}
+SETTINGS = {**TINY, "epochs": 4, "teacher_epochs": 3, "student_epochs": 4}
 NONE = np.zeros(1)
 
 
@@ -99,23 +99,37 @@ def test_a_stopped_ensemble_goes_on_with_the_step_it_was_in(
 def test_what_teachers_of_another_training_left_is_not_taken(
     data: Prepared, recipe: Recipe, unbroken: tuple[Bundle, list[str]], tmp_path: Path
 ) -> None:
-    fit(data, replace(recipe, epochs=1, teacher_epochs=1), 3, folder=tmp_path)
+    fit(data, replace(recipe, student_epochs=1, teacher_epochs=1), 3, folder=tmp_path)
     lines: list[str] = []
     assert same(unbroken[0], fit(data, recipe, 3, folder=tmp_path, watch=Watch(say=lines.append)))
     assert not any("done before" in line for line in lines)
 
 
-def test_without_unlabelled_texts_the_student_learns_from_the_reviews(recipe: Recipe) -> None:
-    data = prepare_for(recipe, made_up())
+def test_without_unlabelled_texts_nobody_teaches(recipe: Recipe) -> None:
     lines: list[str] = []
-    fit(data, recipe, watch=Watch(say=lines.append))
-    assert f"student: {len(data.train.texts)} texts to learn from" in lines
+    fit(prepare_for(recipe, made_up()), recipe, watch=Watch(say=lines.append))
+    assert [line.split()[0] for line in lines] == ["epoch"] * recipe.epochs
+
+
+def test_a_network_that_reads_one_way_has_a_teacher_that_does(encoder_folder: Path) -> None:
+    lines: list[str] = []
+    recipe = Recipe.of("lstm", **SETTINGS, start=str(encoder_folder), unlabelled=50)
+    made = fit(prepare_for(recipe, REVIEWS), recipe, watch=Watch(say=lines.append))
+    assert [line for line in lines if line.startswith("teacher ") and ":" not in line] == [
+        "teacher linear",
+        "teacher forward",
+    ]
+    judged = made.card.training["teachers"]
+    assert set(judged["accuracy"]) == {"linear", "forward", "together"}
+    assert sum(judged["shares"].values()) == pytest.approx(1)
+    assert made.card.recipe["unlabelled"] == 50
+    assert f"student: {made.card.data['train'] + 50} texts to learn from" in lines
 
 
 def test_three_labels_are_taught_too(recipe: Recipe) -> None:
     labels = ("bad", "middling", "good")
     reviews = made_up(labels, unlabelled=60)
-    bundle = fit(prepare_for(recipe, reviews), replace(recipe, epochs=4, teacher_epochs=4))
+    bundle = fit(prepare_for(recipe, reviews), replace(recipe, teacher_epochs=4))
     classifier, texts = Classifier(bundle), [review.text for review in reviews.test]
     right = [judged == review.label for judged, review in zip(classifier.predict(texts), reviews.test, strict=True)]
     assert np.mean(right) > 0.8

@@ -24,7 +24,7 @@ def test_the_originals_settings_are_the_originals() -> None:
 def test_the_recipes_are_four_and_the_default_starts_from_the_encoder() -> None:
     assert list(RECIPES) == ["original", "linear", "lstm", "best"]
     assert DEFAULT == "lstm"
-    assert [recipe.kind for recipe in RECIPES.values()] == ["network", "linear", "network", "ensemble"]
+    assert [recipe.kind for recipe in RECIPES.values()] == ["network", "linear", "network", "network"]
     assert [recipe.start for recipe in RECIPES.values()] == ["nothing", "nothing", "encoder", "encoder"]
     assert RECIPES["best"].direction == "both"
 

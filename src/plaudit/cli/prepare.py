@@ -30,7 +30,7 @@ from plaudit.text.sources import read_reviews
 def command(reviews: str, out: Path, recipe: str | None, export: str | None, as_json: bool, **options: Any) -> None:
     free_for_preparation(out)
     columns, chosen = shared.columns_from(options), Recipe.of(recipe or DEFAULT, **shared.recipe_settings(options))
-    found = read_reviews(reviews, columns, track, chosen.kind == "ensemble")
+    found = read_reviews(reviews, columns, track, chosen.unlabelled > 0)
     data = prepare_for(chosen, found, track)
     data.save(out)
     say(f"{out}: {data.about.train:,} reviews to train on, {data.about.validation:,} for validation")

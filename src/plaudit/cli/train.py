@@ -79,7 +79,7 @@ def command(
         chosen = _as_prepared(data, recipe, settings)
     else:
         chosen = Recipe.of(recipe or DEFAULT, **settings)
-        found = read_reviews(reviews, columns, follow, chosen.kind == "ensemble")
+        found = read_reviews(reviews, columns, follow, chosen.unlabelled > 0)
         data = prepare_for(chosen, found, follow)
     if leads and data.about.duplicates:
         say(f"{data.about.duplicates} reviews are kept out of training: their text stands in a held-out part")

@@ -54,7 +54,7 @@ class Walk:
     @cached_property
     def reviews(self) -> Reviews:
         """The reviews, read only when a step needs them."""
-        return read_reviews(self.source, self.columns, track, self.recipe.kind == "ensemble")
+        return read_reviews(self.source, self.columns, track, self.recipe.unlabelled > 0)
 
     @cached_property
     def recipe(self) -> Recipe:

@@ -1,4 +1,4 @@
-"""The recipe `best`: teachers that read forward, backward and by runs of words, and one network that learns from them.
+"""Texts without a label: teachers, one by runs of words and one a direction, and a network that learns from them.
 
 Every step leaves its result in the training's folder, so that a stopped training goes on with the step it was in.
 Knows the steps and what passes between them; each is a training like any other.
@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,12 +28,12 @@ from plaudit.learning.distributed import World
 from plaudit.learning.lessons import Lessons, lessons
 from plaudit.learning.linear_training import linear_evidence, linear_model
 from plaudit.learning.recipes import Recipe
+from plaudit.learning.schedule import DIRECTIONS
 from plaudit.learning.training import Training
 from plaudit.learning.watch import Watch
 from plaudit.text.encoding import Encoded
 from plaudit.text.prepared import Prepared
 
-TEACHERS = ("linear", "forward", "backward")
 PARTS = 10
 
 
@@ -67,7 +68,10 @@ class Taught:
 
 @dataclass
 class Ensemble:
-    """One training of `best`; `run` it. ``folder`` keeps what each step made; without one a stop loses it."""
+    """One training with texts without a label (distillation: Hinton et al. 2015); `run` it.
+
+    ``folder`` keeps what each step made; without one a stop loses it.
+    """
 
     data: Prepared
     recipe: Recipe
@@ -78,12 +82,20 @@ class Ensemble:
 
     def run(self) -> Bundle:
         """Teaches the teachers, lets them judge the texts that have no label, and trains one network on it all."""
-        self._biases = biases_of(self.data)
-        taught = {name: self._taught(name) for name in TEACHERS}
-        to_learn = self._lessons(taught)
+        recipe, data = self.recipe, self.data
+        self._biases = biases_of(data)
+        chosen = np.random.default_rng(self.seed).permutation(len(data.unlabelled))[: recipe.unlabelled]
+        self._unlabelled = Encoded.of(data.unlabelled[int(index)] for index in chosen)
+        directions = DIRECTIONS if recipe.direction == "both" else (recipe.direction,)
+        taught = {name: self._taught(name) for name in ("linear", *directions)}
+        to_learn, judged = self._lessons(taught)
         self.watch.say(f"student: {len(to_learn.texts):,} texts to learn from")
-        begin = joined(taught["forward"].weights, taught["backward"].weights)
-        return self._training(self.recipe, "student", to_learn, begin).run()
+        weights = [taught[direction].weights for direction in directions]
+        begin = joined(*weights) if len(weights) > 1 else weights[0]
+        student = replace(recipe, epochs=recipe.student_epochs, adversarial=recipe.student_adversarial)
+        made = self._training(student, "student", to_learn, begin).run()
+        training = {**made.card.training, "teachers": judged}
+        return replace(made, card=replace(made.card, recipe=recipe.to_json(), training=training))
 
     def _training(
         self,
@@ -121,32 +133,32 @@ class Ensemble:
 
     @property
     def _judged(self) -> tuple[Encoded, Encoded]:
-        return self.data.validation.texts, self.data.unlabelled
+        return self.data.validation.texts, self._unlabelled
 
     def _network(self, direction: str) -> Taught:
-        recipe = replace(self.recipe, kind="network", direction=direction, epochs=self.recipe.teacher_epochs)
+        recipe = replace(self.recipe, direction=direction, epochs=self.recipe.teacher_epochs)
         training = self._training(recipe, direction)
         weights = {name: value.cpu() for name, value in training.learn().state_dict().items()}
         validation, unlabelled = (training.evidence(texts) for texts in self._judged)
         return Taught(validation, unlabelled, weights)
 
-    def _lessons(self, taught: Mapping[str, Taught]) -> Lessons:
-        """The recipe's own lessons, and the texts without a label as the teachers together judge them."""
+    def _lessons(self, taught: Mapping[str, Taught]) -> tuple[Lessons, dict[str, Any]]:
+        """The recipe's own lessons and the texts without a label as the teachers together judge them; and how well."""
         labels = self.data.validation.labels
-        own = lessons(self.data, self.recipe, self.seed)
         scales = {name: fit_temperature(one.validation, self._biases, labels) for name, one in taught.items()}
         shares = best_shares(
             {name: one.validation / scales[name] for name, one in taught.items()}, self._biases, labels
         )
-        of_validation = sum(shares[name] * one.validation / scales[name] for name, one in taught.items())
-        together = accuracy(self._biases + of_validation, labels)
+        of_validation = np.asarray(sum(shares[name] * one.validation / scales[name] for name, one in taught.items()))
+        judged: dict[str, Any] = {"shares": shares}
+        judged["accuracy"] = {name: accuracy(self._biases + one.validation, labels) for name, one in taught.items()}
+        judged["accuracy"]["together"] = together = accuracy(self._biases + of_validation, labels)
         told = ", ".join(f"{name} {share:.1f}" for name, share in shares.items())
         self.watch.say(f"teachers together: accuracy {together:.4f} ({told})")
-        if not len(self.data.unlabelled):
-            return own
         of_texts = sum(shares[name] * one.unlabelled / scales[name] for name, one in taught.items())
-        temperature = fit_temperature(np.asarray(of_validation), self._biases, labels)
-        return own.with_more(self.data.unlabelled, probabilities(self._biases + of_texts / temperature))
+        temperature = fit_temperature(of_validation, self._biases, labels)
+        targets = probabilities(self._biases + of_texts / temperature)
+        return lessons(self.data, self.recipe, self.seed).with_more(self._unlabelled, targets), judged
 
 
 def best_shares(

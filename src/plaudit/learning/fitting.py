@@ -36,5 +36,5 @@ def fit(
         )
     if recipe.kind == "linear":
         return linear_bundle(data, recipe)
-    make = Ensemble if recipe.kind == "ensemble" else Training
+    make = Ensemble if recipe.unlabelled and len(data.unlabelled) else Training
     return make(data, recipe, seed, folder, watch or Watch(), world or World()).run()

@@ -53,9 +53,12 @@ class Recipe:
     learning_rate: float = _setting(2e-3, "Adam's highest learning rate; it falls to zero in a straight line", 1e-8, 10)
     warm_up: float = _setting(0.0, "share of all steps in which the learning rate rises to its highest", 0, 0.9)
     encoder_rate: float = _setting(1.0, "share of the learning rate that weights from the encoder get", 0, 1)
-    teacher_epochs: int = _setting(
-        2, "passes over the training reviews that each teacher of an ensemble takes", 1, 1000
+    unlabelled: int = _setting(
+        0, "texts without a label, at most, that are learnt as teachers judge them: one linear, one a direction", 0
     )
+    teacher_epochs: int = _setting(1, "passes of each of these teachers over the training reviews", 1, 1000)
+    student_epochs: int = _setting(1, "passes over what they teach", 1, 1000)
+    student_adversarial: float = _setting(0.0, "adversarial, for what they teach", 0, 100)
     average: float = _setting(0.0, "what a step keeps of the running average of weights; 0: no average", 0, 0.9999)
     adversarial: float = _setting(0.0, "length of the worst step away from the word vectors; it is learnt too", 0, 100)
     clip: float = _setting(5.0, "largest norm of a gradient", 1e-6)
@@ -146,10 +149,11 @@ RECIPES: Mapping[str, Recipe] = {
             epochs=2,
             batch_size=64,
             least_batches=50,
-            least_steps=500,
+            least_steps=300,
             learning_rate=6e-3,
             warm_up=0.1,
             encoder_rate=0.5,
+            unlabelled=20_000,
             adversarial=0.3,
             average=0.998,
             weights="int8",
@@ -157,7 +161,6 @@ RECIPES: Mapping[str, Recipe] = {
         Recipe(
             "best",
             "one LSTM that reads both ways, taught by others on reviews without a label too: hours",
-            kind="ensemble",
             cleaning="modern",
             vocab_size=40_000,
             max_words=1_000,
@@ -169,14 +172,17 @@ RECIPES: Mapping[str, Recipe] = {
             phrases=60_000,
             dropout=0.1,
             word_dropout=0.05,
-            epochs=1,
+            epochs=2,
             batch_size=64,
             least_batches=50,
-            least_steps=500,
+            least_steps=300,
             learning_rate=6e-3,
             warm_up=0.1,
             encoder_rate=0.5,
+            unlabelled=1_000_000,
+            teacher_epochs=2,
             adversarial=0.3,
+            student_adversarial=0.3,
             average=0.998,
             weights="int8",
         ),

@@ -35,7 +35,6 @@ USUAL = {
         "dropout": "0..0.6",
         "learning_rate": "0.0003..0.01",
     },
-    "ensemble": {"dropout": "0..0.6", "learning_rate": "0.0003..0.01"},
     "linear": {"ngrams": "1..3", "strength": "0.01..100", "vocab_size": "5000,50000,1000000"},
 }
 OF_THE_ENCODER = ("embedding_dim", "hidden_dim", "vocab_size")
