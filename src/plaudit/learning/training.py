@@ -122,7 +122,7 @@ class Training:
         return [{"params": known, "share": slower}, {"params": fresh, "share": 1.0}]
 
     def _identity(self) -> str:
-        of_data = (self.data.about.digest, self.lessons.fingerprint if self.lessons else "", self._encoder_card)
+        of_data = (self.data.about.digest, self._lessons.fingerprint, self._encoder_card)
         of_machine = (self._bfloat16, self._device.type, torch.__version__)
         parts = (self.recipe.to_json(), self.seed, of_data, of_machine)
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
