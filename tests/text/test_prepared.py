@@ -13,7 +13,16 @@ import numpy as np
 import pytest
 
 from plaudit.errors import ReviewsError, UsageError
-from plaudit.text.prepared import SPLIT_SEED, Part, Prepared, Reading, export_csv, prepare
+from plaudit.text.prepared import (
+    SPLIT_SEED,
+    Part,
+    Prepared,
+    Reading,
+    export_csv,
+    language_texts,
+    parts,
+    prepare,
+)
 from plaudit.text.reviews import Review, Reviews, split
 from plaudit.text.sources import read_reviews
 from plaudit.text.vocabulary import Vocabulary
@@ -84,6 +93,14 @@ class TestPrepare:
         assert not {f"visitor{number}" for number in range(100, 140)} & set(data.vocabulary.words)
         assert data.vocabulary == prepare(plain, READING).vocabulary
         assert data.vocabulary.words[0] == "pictur"
+
+    def test_an_encoder_reads_nothing_that_validates(self, plain: Reviews) -> None:
+        _, validation = parts(plain, READING.validation)
+        loose = [Review("loose", ""), replace(plain.train[validation[0]], label="")]
+        read = language_texts(replace(plain, unlabelled=loose), READING.validation)
+        assert sorted(read) == sorted(
+            ["loose", *(review.text for at, review in enumerate(plain.train) if at not in validation)]
+        )
 
     def test_the_vocabulary_counts_its_words(self, plain: Reviews) -> None:
         data = prepare(plain, replace(READING, vocab_size=5))

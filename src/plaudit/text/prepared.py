@@ -139,26 +139,43 @@ def free_for_preparation(folder: Path) -> None:
         raise UsageError(f"{folder} holds {min(held - own)}, which was not prepared there: name another folder")
 
 
+def parts(reviews: Reviews, share: float) -> tuple[list[int], list[int]]:
+    """The training reviews to learn from, and those to validate on, as indices.
+
+    The validation reviews are whole groups (films), chosen by a fixed seed, so that runs can be compared.
+    Training reviews whose text is held out, in the test half or in validation, are in neither.
+    """
+    left_out = set(reviews.duplicates)
+    usable = [i for i in range(len(reviews.train)) if i not in left_out]
+    if len(usable) < FEWEST:
+        raise UsageError(f"{reviews.origin}: {len(usable)} reviews to train on, and at least {FEWEST} are needed")
+    kept, held = split([reviews.train[i] for i in usable], share, SPLIT_SEED)
+    validation = [usable[i] for i in held]
+    keys = {text_key(reviews.train[i].text) for i in validation}
+    return [i for i in (usable[i] for i in kept) if text_key(reviews.train[i].text) not in keys], validation
+
+
+def language_texts(reviews: Reviews, share: float) -> list[str]:
+    """What an encoder may read: every text but the test half and the validation part of so large a ``share``.
+
+    A network that starts from the encoder is then validated on texts that nothing of it has seen.
+    """
+    _, validation = parts(reviews, share)
+    held = {text_key(reviews.train[i].text) for i in validation}
+    return [text for text in reviews.to_learn_a_language_from if text_key(text) not in held]
+
+
 def prepare(reviews: Reviews, reading: Reading, track: Track = quiet, start: Vocabulary | None = None) -> Prepared:
     """Encodes the training half. The vocabulary is of that half alone, after the words of ``start`` if it is given;
     no test text is read but to find duplicates.
-
-    The validation reviews are whole groups (films), chosen by a fixed seed, so that runs can be compared.
-    Training reviews whose text is held out, in the test half or in validation, are left out.
     """
     found = [
         words(review.text, reading.cleaning)
         for review in track(reviews.train, "cleaning and counting words", len(reviews.train))
     ]
+    train, validation = parts(reviews, reading.validation)
     vocabulary = Vocabulary.of(found, reading.vocab_size, start)
-    left_out = set(reviews.duplicates)
-    usable = [i for i in range(len(found)) if i not in left_out]
-    if len(usable) < FEWEST:
-        raise UsageError(f"{reviews.origin}: {len(usable)} reviews to train on, and at least {FEWEST} are needed")
-    kept, held = split([reviews.train[i] for i in usable], reading.validation, SPLIT_SEED)
-    validation = [usable[i] for i in held]
     held_keys = {text_key(reviews.train[i].text) for i in validation}
-    train = [i for i in (usable[i] for i in kept) if text_key(reviews.train[i].text) not in held_keys]
     labels = reviews.label_ids(reviews.train)
     known = {*held_keys, *(text_key(review.text) for review in reviews.test)} if reviews.unlabelled else set()
     loose = [
