@@ -1,4 +1,4 @@
-"""Takes docs/page.png, the README's picture: the real page, served by `plaudit up` on the sample, in Chromium."""
+"""Takes docs/page.png, the README's picture: the real page, served by `plaudit web`, in Chromium."""
 
 from __future__ import annotations
 
