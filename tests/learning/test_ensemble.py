@@ -194,3 +194,10 @@ def test_what_a_teacher_says_is_kept_for_its_own_training(tmp_path: Path) -> Non
     assert Taught.load(tmp_path / "y.safetensors", "this one") is None
     (tmp_path / "x.safetensors").write_bytes(b"noise")
     assert Taught.load(tmp_path / "x.safetensors", "this one") is None
+
+
+def test_an_encoder_that_lacks_a_direction_is_refused_before_anybody_is_taught(data: Prepared, recipe: Recipe) -> None:
+    lines: list[str] = []
+    with pytest.raises(UsageError, match="reads forward and not backward: start from one of plaudit pretrain"):
+        fit(data, replace(recipe, start="encoder"), watch=Watch(say=lines.append))
+    assert lines == []

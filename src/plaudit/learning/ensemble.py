@@ -27,7 +27,8 @@ from plaudit.learning.calibration import accuracy, fit_temperature, log_loss
 from plaudit.learning.distributed import World
 from plaudit.learning.lessons import Lessons, lessons
 from plaudit.learning.linear_training import linear_evidence, linear_model
-from plaudit.learning.recipes import Recipe
+from plaudit.learning.pretrained import load_encoder
+from plaudit.learning.recipes import NOTHING, Recipe
 from plaudit.learning.schedule import DIRECTIONS
 from plaudit.learning.training import Training
 from plaudit.learning.watch import Watch
@@ -87,6 +88,8 @@ class Ensemble:
         chosen = np.random.default_rng(self.seed).permutation(len(data.unlabelled))[: recipe.unlabelled]
         self._unlabelled = Encoded.of(data.unlabelled[int(index)] for index in chosen)
         directions = DIRECTIONS if recipe.direction == "both" else (recipe.direction,)
+        if recipe.start != NOTHING:
+            load_encoder(recipe.start).must_read(directions)  # else it would come out after the first teachers
         taught = {name: self._taught(name) for name in ("linear", *directions)}
         to_learn, judged = self._lessons(taught)
         self.watch.say(f"student: {len(to_learn.texts):,} texts to learn from")

@@ -158,11 +158,7 @@ def start_from(network: Network, vocabulary: Vocabulary, encoder: Pretrained) ->
     Raises UsageError where the sizes differ.
     """
     table, sizes = network.embedding.weight, {lstm.hidden_size for lstm in network.lstms.values()}
-    missing = set(network.directions) - set(encoder.lstms)
-    if missing:
-        raise UsageError(
-            f"the encoder reads {', '.join(encoder.lstms)} and not {missing.pop()}: choose its --direction"
-        )
+    encoder.must_read(network.directions)
     if table.shape[1] != encoder.embedding.shape[1] or sizes != {encoder.hidden_dim}:
         raise UsageError(
             f"the encoder has embedding_dim {encoder.embedding.shape[1]} and hidden_dim {encoder.hidden_dim}:"

@@ -7,7 +7,7 @@ embedding as one int8 row and one scale a word, and its LSTMs in float16.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,14 @@ class Pretrained:
     @property
     def hidden_dim(self) -> int:
         return next(iter(self.lstms.values()))["weight_hh_l0"].shape[1]
+
+    def must_read(self, directions: Iterable[str]) -> None:
+        """Raises UsageError where the encoder has no LSTM for one of ``directions``."""
+        if missing := [direction for direction in directions if direction not in self.lstms]:
+            raise UsageError(
+                f"the encoder reads {', '.join(self.lstms)} and not {missing[0]}: start from one of plaudit pretrain,"
+                " which reads both ways, or choose its --direction"
+            )
 
     def joined(self, other: Pretrained) -> Pretrained:
         """This encoder with the LSTM of ``other``, which learnt with this one's embedding."""
