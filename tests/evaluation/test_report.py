@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from plaudit.bundle.card import Card
-from plaudit.evaluation import report
+from plaudit.evaluation import drawing, report
 from plaudit.evaluation.behaviour import check
 from plaudit.evaluation.behaviour_cases import built_in
 from plaudit.evaluation.deletion import Deletion, Removal, deletion_curve
@@ -346,7 +346,7 @@ def test_the_colours_are_those_of_the_web_page() -> None:
     def colours(css: str) -> list[dict[str, str]]:
         return [dict(re.findall(r"--([\w-]+): ([^;]+);", block)) for block in re.findall(r":root \{(.*?)\}", css, re.S)]
 
-    for ours, theirs in zip(colours(report.STYLE.read_text("utf-8")), colours(style.read_text("utf-8")), strict=True):
+    for ours, theirs in zip(colours(drawing.STYLE.read_text("utf-8")), colours(style.read_text("utf-8")), strict=True):
         assert ours.items() <= theirs.items()
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from plaudit.evaluation.behaviour import SURE, TOLERANCE, Outcome, Results, Tally, log_odds
-from plaudit.evaluation.drawing import escaped
+from plaudit.evaluation.drawing import document, escaped
 
-STYLE = Path(__file__).with_name("report.css")
 WIDTH, ROW, NAMES, BARS = 480, 24, 216, 200
 LONGEST_NAME = 36
 TASKS = {
@@ -67,24 +65,8 @@ def _said(outcome: Outcome, labels: Sequence[str]) -> list[str]:
 
 def page(results: Results, name: str) -> str:
     """One HTML page that stands alone, with no script and nothing fetched. ``name`` says whose results they are."""
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="color-scheme" content="light dark">
-<title>Behaviour of {escaped(name)}</title>
-<style>{STYLE.read_text("utf-8")}</style>
-</head>
-<body>
-<header><h1>Behaviour</h1><p class="lead">{escaped(name)}</p></header>
-<main>
-{section(results)}
-</main>
-</body>
-</html>
-"""
+    head = f'<h1>Behaviour</h1><p class="lead">{escaped(name)}</p>'
+    return document(f"Behaviour of {name}", head, section(results))
 
 
 def section(results: Results) -> str:

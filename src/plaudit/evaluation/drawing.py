@@ -6,7 +6,9 @@ import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+STYLE = Path(__file__).with_name("report.css")
 WIDTH, HEIGHT = 360, 340
 LEFT, RIGHT, TOP, BOTTOM = 60, 350, 46, 292
 LONGEST_LABEL = 14
@@ -128,3 +130,25 @@ def nothing(title: str, why: str) -> str:
 
 def picture(title: str, *parts: str, height: int = HEIGHT) -> str:
     return f'<svg role="img" viewBox="0 0 {WIDTH} {height}">{tip(title)}{"".join(parts)}</svg>'
+
+
+def document(title: str, head: str, body: str) -> str:
+    """One HTML page that stands alone, with no script and nothing fetched; ``head`` and ``body`` are HTML already."""
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="color-scheme" content="light dark">
+<title>{escaped(title)}</title>
+<style>{STYLE.read_text("utf-8")}</style>
+</head>
+<body>
+<header>{head}</header>
+<main>
+{body}
+</main>
+</body>
+</html>
+"""

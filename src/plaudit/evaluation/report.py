@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from plaudit.evaluation import behaviour_report, charts
 from plaudit.evaluation.behaviour import Results
 from plaudit.evaluation.deletion import Deletion
-from plaudit.evaluation.drawing import escaped
+from plaudit.evaluation.drawing import document, escaped
 from plaudit.evaluation.figures import (
     DELETION_HEADS,
     NAMES,
@@ -26,7 +25,6 @@ from plaudit.evaluation.figures import (
 from plaudit.evaluation.metrics import Metrics
 from plaudit.text.markup import LINE_BREAK
 
-STYLE = Path(__file__).with_name("report.css")
 OPENING = 600
 LONGEST_VALUE = 24
 SCORING = ("labels", "cleaning", "max_words", "ngrams", "priors", "temperature", "growth")
@@ -53,30 +51,15 @@ def html_report(
 ) -> str:
     """One page that stands alone: figures, pictures, the most confident mistakes first, and the model's card."""
     judge = f", judged by {escaped(card['name'])}" if card.get("name") else ""
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="color-scheme" content="light dark">
-<title>{escaped(title)}</title>
-<style>{STYLE.read_text("utf-8")}</style>
-</head>
-<body>
-<header><h1>{escaped(title)}</h1><p class="lead">{metrics.reviews:,} reviews{judge}.</p></header>
-<main>
-{_results(metrics)}
+    head = f'<h1>{escaped(title)}</h1><p class="lead">{metrics.reviews:,} reviews{judge}.</p>'
+    body = f"""{_results(metrics)}
 {_pictures(metrics)}
 {_explanations(deletion)}
 {behaviour_report.section(behaviour) if behaviour else ""}
 {_training(_part(card, "training"))}
 {_reading(metrics, mistakes)}
-{_about(card)}
-</main>
-</body>
-</html>
-"""
+{_about(card)}"""
+    return document(title, head, body)
 
 
 def _results(metrics: Metrics) -> str:
