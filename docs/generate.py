@@ -251,6 +251,7 @@ def commands() -> str:
     for name in STEPS:
         command = road.get_command(top, name)
         assert command is not None
+        vars(command)["_help_option"] = None  # click keeps that of the first context it met, which may know no -h
         context = click.Context(command, info_name=name, parent=top, terminal_width=100, max_content_width=100)
         parts += [f"## plaudit {name}", "", "```text", command.get_help(context), "```", ""]
     return "\n".join(parts)
