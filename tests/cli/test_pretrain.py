@@ -74,7 +74,7 @@ def test_a_stopped_pretraining_leaves_a_checkpoint_and_goes_on(
     assert (tmp_path / "encoder.checkpoint" / "forward").is_dir()
     again = run(table, "--out", out, *SMALL)
     assert again.exit_code == 0, again.output
-    assert "going on in epoch 1 of 1" in again.stderr
+    assert "forward: going on after 0 of 1 epochs" in again.stderr
     assert Pretrained.load(out).hidden_dim == 8
 
 

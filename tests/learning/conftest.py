@@ -16,7 +16,6 @@ SCHEDULE = Schedule(
     embedding_dim=8,
     hidden_dim=8,
     epochs=1,
-    backward_epochs=1,
     streams=4,
     words=8,
     negatives=32,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from plaudit.learning.batches import WIDTH_STEP, block, by_length, plan_epoch
+from plaudit.learning.batches import SPAN, WIDTH_STEP, block, by_length, plan_epoch, thinned
 from plaudit.text.encoding import Encoded
 
 LENGTHS = np.random.default_rng(0).integers(0, 300, 5000)
@@ -39,3 +39,34 @@ def test_a_block_is_padded_to_few_widths() -> None:
 def test_scoring_order_goes_by_length() -> None:
     batches = by_length(LENGTHS, 256)
     assert np.all(np.diff(LENGTHS[np.concatenate(batches)]) >= 0)
+
+
+def _texts() -> Encoded:
+    lengths = np.random.default_rng(0).integers(0, 400, 300)
+    return Encoded.of(np.arange(1, length + 1) for length in lengths)
+
+
+def test_runs_of_words_are_left_out_and_the_others_keep_their_order() -> None:
+    texts = _texts()
+    thin = thinned(texts, 0.5, seed=0, epoch=0)
+    assert 0.45 < len(thin.ids) / len(texts.ids) < 0.6
+    for at in range(len(texts)):
+        assert (np.diff(thin[at]) > 0).all() and len(thin[at]) > 0 or not len(texts[at])
+        gaps = np.flatnonzero(np.diff(thin[at]) > 1)
+        assert (np.diff(gaps) >= SPAN).all(), "what stays between two gaps is at least one run"
+
+
+def test_a_short_text_stays_whole_and_nothing_is_left_out_of_a_share_of_nothing() -> None:
+    texts = _texts()
+    thin = thinned(texts, 0.9, seed=0, epoch=0)
+    for at in np.flatnonzero(texts.lengths < 3 * SPAN):
+        assert thin[int(at)].tolist() == texts[int(at)].tolist()
+    assert thinned(texts, 0.0, seed=0, epoch=0) is texts
+
+
+def test_what_is_left_out_depends_on_seed_and_epoch_alone() -> None:
+    texts = _texts()
+    first, again, later, other = (
+        thinned(texts, 0.5, *of).ids.tolist() for of in ((0, 0), (0, 0), (0, 1), (1, 0))
+    )
+    assert first == again and first != later and first != other

@@ -87,6 +87,18 @@ class TestSolve:
         oracle.fit(dense(counts) * ratios.T, labels)
         assert weights[:, 0] == pytest.approx(oracle.coef_[0] * ratios[:, 0], abs=2e-3)
 
+    def test_longer_reviews_share_their_score_out_over_more_ngrams(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("plaudit.learning.linear.PRECISE", 1e-7)
+        found, labels = made(3, 2)
+        counts = NgramCounts.of(found, 2)
+        ratios = log_count_ratios(counts, labels, 1, 1.0)
+        weights = solve(counts, labels, ratios, np.zeros(1, dtype=np.float32), 1.0, growth=0.5)
+        rows = dense(counts)
+        shares = (np.maximum(rows.sum(1), 1) / 200) ** -0.5
+        oracle = LogisticRegression(C=1.0, fit_intercept=False, tol=1e-10, max_iter=10_000)
+        oracle.fit(rows * shares[:, np.newaxis] * ratios.T, labels)
+        assert weights[:, 0] == pytest.approx(oracle.coef_[0] * ratios[:, 0], abs=2e-3)
+
     def test_a_bias_counts_as_an_ngram_of_every_review(self) -> None:
         found, labels = made(1, 2)
         counts = NgramCounts.of(found, 1)

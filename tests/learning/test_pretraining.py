@@ -84,7 +84,7 @@ def test_a_stopped_pretraining_goes_on_bit_for_bit(
         Pretraining(corpus, given, 3, tmp_path, None, Watch(stop=stopping(after))).run()
     lines: list[str] = []
     resumed = Pretraining(corpus, given, 3, tmp_path, None, Watch(say=lines.append)).run()
-    assert lines[0].startswith("going on in epoch")
+    assert lines[0].startswith("forward: going on after")
     assert same(unbroken, resumed)
     (left,), (right,) = unbroken.card["directions"], resumed.card["directions"]
     assert [entry["loss"] for entry in left["history"]] == [entry["loss"] for entry in right["history"]]

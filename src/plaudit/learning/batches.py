@@ -14,6 +14,7 @@ from plaudit.text.encoding import Encoded, Ids, pad
 WIDTH_STEP = 16
 POOL = 50
 SHORT = 32
+SPAN = 25
 
 
 def plan_epoch(lengths: Ids, batch_size: int, seed: int, epoch: int, beside: int = 0) -> list[Ids]:
@@ -35,6 +36,25 @@ def plan_epoch(lengths: Ids, batch_size: int, seed: int, epoch: int, beside: int
         return batches
     dealt = np.array_split(reviews + random.permutation(np.flatnonzero(lengths[reviews:])), len(batches))
     return [np.concatenate(pair) for pair in zip(batches, dealt, strict=True)]
+
+
+def thinned(texts: Encoded, share: float, seed: int, epoch: int) -> Encoded:
+    """``texts`` with a ``share`` of their runs of `SPAN` words left out, each epoch others.
+
+    A text of fewer than three runs stays whole, as does one that would lose all.
+    """
+    if not share:
+        return texts
+    random, lengths = np.random.default_rng((seed, epoch, SPAN)), texts.lengths
+    text = np.repeat(np.arange(len(texts)), lengths)
+    place = np.arange(len(texts.ids)) - texts.offsets[text] + random.integers(SPAN, size=len(texts))[text]
+    first = np.ones(len(place), dtype=np.bool_)
+    first[1:] = (np.diff(place // SPAN) != 0) | (np.diff(text) != 0)
+    run = np.cumsum(first) - 1
+    kept = (random.random(int(first.sum())) >= share)[run] | (lengths < 3 * SPAN)[text]
+    kept |= (np.bincount(text[kept], minlength=len(texts)) == 0)[text]
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(text[kept], minlength=len(texts)))])
+    return Encoded(texts.ids[kept], offsets)
 
 
 def blocks(lengths: Ids, batch: Ids) -> list[Ids]:

@@ -1,7 +1,8 @@
 """The heart of the recipe `linear`: logistic regression over n-grams scaled by their log-count ratios.
 
-Wang & Manning 2012, with logistic loss. A review's score is the bias plus the weights of its distinct n-grams. Knows
-words and labels; no texts, no files, no recipe.
+Wang & Manning 2012, with logistic loss, ratios that are bent towards each other, and reviews that count alike however
+long they are. A review's score is the bias plus the weights of its distinct n-grams, shared out over more of them in a
+longer one. Knows words and labels; no texts, no files, no recipe.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from plaudit.bundle.card import USUAL_LENGTH
 from plaudit.text.encoding import Encoded
 from plaudit.text.ngrams import NgramCounts
 from plaudit.text.vocabulary import RESERVED, Vocabulary
@@ -36,32 +38,40 @@ class LinearSettings:
     """How n-grams are chosen and weighed.
 
     ``order``: the longest n-gram, in words. ``least``: the reviews that an n-gram stands in; 0 lets their number
-    decide. ``smoothing``: what is added to each count. ``strength``: C, the weight of the reviews' losses against
-    half the squared norm of the weights. ``most``: the n-grams that are kept, those with the largest weights.
+    decide. ``smoothing``: what is added to each count. ``bend``: the power that log-count ratios are raised to.
+    ``growth``: the power of a review's number of n-grams that its score is divided by. ``strength``: C, the weight of
+    the reviews' losses against half the squared norm of the weights. ``most``: the n-grams that are kept, those with
+    the largest weights.
     """
 
     order: int = 3
     least: int = 0
     smoothing: float = 1.0
+    bend: float = 0.7
+    growth: float = 0.5
     strength: float = 1.0
     most: int = 300_000
 
 
 class LinearModel(NamedTuple):
-    """A review's logits are ``biases`` (units,) plus the rows of ``weights`` (ids, units) of its distinct n-grams.
+    """A review's logits: ``biases`` (units,), and the sum of the rows of ``weights`` (ids, units) of its n n-grams.
 
-    Two labels have one unit, the log-odds of label 1; more have one each, a softmax of which is their probability.
+    Each n-gram counts once, and the sum is divided by (n / `USUAL_LENGTH`) ** ``growth``. Two labels have one unit, the log-odds of label 1; more have one each, a softmax of which is their probability.
     The n-grams of ``vocabulary`` have up to ``order`` words; the heaviest come first.
     """
 
     vocabulary: Vocabulary
     order: int
+    growth: float
     weights: Singles
     biases: Singles
 
 
 class Tried(NamedTuple):
-    """The ``evidence`` (reviews, units) that a model found in reviews that were held out, in so many of their ids."""
+    """The ``evidence`` (reviews, units) that a model found in reviews that were held out, in so many of their ids.
+
+    It is the sum of weights, before a review's length divides it.
+    """
 
     evidence: Floats
     lengths: Ints
@@ -105,14 +115,20 @@ def fit_and_try(
 
 def _weights(counts: NgramCounts, labels: Ints, biases: Singles, settings: LinearSettings) -> Singles:
     ratios = log_count_ratios(counts, labels, len(biases), settings.smoothing)
-    return solve(counts, labels, ratios, biases, settings.strength)
+    bent = np.sign(ratios) * np.abs(ratios) ** settings.bend
+    return solve(counts, labels, bent, biases, settings.strength, settings.growth)
 
 
 def _model(counts: NgramCounts, weights: Singles, biases: Singles, settings: LinearSettings) -> LinearModel:
     kept = heaviest(weights, settings.most)
     rows = np.zeros((len(RESERVED) + len(kept), len(biases)), dtype=np.float32)
     rows[len(RESERVED) :] = weights[kept]
-    return LinearModel(Vocabulary(tuple(counts.names(kept))), settings.order, rows, biases)
+    return LinearModel(Vocabulary(tuple(counts.names(kept))), settings.order, settings.growth, rows, biases)
+
+
+def shares_of(lengths: Ints, growth: float) -> Singles:
+    """What the sum of weights of texts with so many n-grams is multiplied by, (texts,)."""
+    return ((np.maximum(lengths, 1) / USUAL_LENGTH) ** -growth).astype(np.float32)
 
 
 def least_for(reviews: int) -> int:
@@ -153,7 +169,9 @@ def _sums(values: NDArray[np.bool_], offsets: Ints) -> Ints:
     return sums
 
 
-def solve(counts: NgramCounts, labels: Ints, ratios: Singles, biases: Singles, strength: float) -> Singles:
+def solve(
+    counts: NgramCounts, labels: Ints, ratios: Singles, biases: Singles, strength: float, growth: float = 0.0
+) -> Singles:
     """The weights (n-grams, units) of the regression over ``ratios``, which the weights take in.
 
     Minimises the mean loss of the reviews whose label is known, plus half the squared norm of the weights before
@@ -164,6 +182,7 @@ def solve(counts: NgramCounts, labels: Ints, ratios: Singles, biases: Singles, s
         return np.zeros_like(ratios)
     holds, held = _matrix(counts.ngrams, len(counts)), _matrix(counts.texts, len(labels))
     scale, bias, target = (torch.from_numpy(array) for array in (ratios, biases, labels))
+    share = torch.from_numpy(shares_of(counts.ngrams.lengths, growth)).unsqueeze(1)
     decay = 1 / (strength * len(known))
     weights = torch.zeros_like(scale, requires_grad=True)
     optimizer = torch.optim.LBFGS(
@@ -177,10 +196,10 @@ def solve(counts: NgramCounts, labels: Ints, ratios: Singles, biases: Singles, s
 
     def closure() -> Tensor:
         own = weights.detach()
-        logits = (_product(holds, own * scale) + bias).requires_grad_()
+        logits = (_product(holds, own * scale) * share + bias).requires_grad_()
         loss = _loss(logits[known], target[known])
         (slope,) = torch.autograd.grad(loss, logits)
-        weights.grad = _product(held, slope) * scale + decay * own
+        weights.grad = _product(held, slope * share) * scale + decay * own
         return loss.detach() + decay / 2 * own.square().sum()
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]

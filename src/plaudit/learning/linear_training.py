@@ -10,7 +10,7 @@ import numpy as np
 
 from plaudit.bundle.bundle import Bundle
 from plaudit.learning.bundling import Floats, biases_of, card, table_bundle, usable
-from plaudit.learning.linear import LinearModel, LinearSettings, fit, fit_and_try
+from plaudit.learning.linear import LinearModel, LinearSettings, fit, fit_and_try, shares_of
 from plaudit.learning.recipes import Recipe
 from plaudit.text.encoding import Encoded
 from plaudit.text.ngrams import NgramEncoder
@@ -41,12 +41,12 @@ def _settings(recipe: Recipe) -> LinearSettings:
 
 
 def linear_evidence(model: LinearModel, data: Prepared, texts: Encoded) -> Floats:
-    """The sum of each text's evidence (texts, units)."""
+    """What the model adds to its biases for each text, (texts, units)."""
     encoder = NgramEncoder(model.vocabulary, model.order)
-    rows = (encoder.encode(row) for row in _words(data, texts))
-    return np.array([model.weights[row].sum(0, dtype=np.float64) for row in rows]).reshape(
-        len(texts), model.weights.shape[1]
-    )
+    rows = [encoder.encode(row) for row in _words(data, texts)]
+    sums = np.array([model.weights[row].sum(0, dtype=np.float64) for row in rows])
+    shares = shares_of(np.array([len(row) for row in rows], dtype=np.int64), model.growth)
+    return (sums.reshape(len(texts), model.weights.shape[1]).T * shares).T
 
 
 def _words(data: Prepared, texts: Encoded) -> Iterator[list[str]]:

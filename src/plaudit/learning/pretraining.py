@@ -111,7 +111,7 @@ class Pretraining:
         )
         if found:
             self._state, self._memory = found
-            self.watch.say(f"going on in epoch {self._state.epoch + 1} of {schedule.epochs}")
+            self.watch.say(f"{schedule.direction}: going on after {self._state.epoch} of {schedule.epochs} epochs")
         for epoch in range(self._state.epoch, schedule.epochs):
             self._epoch(epoch)
         return self._encoder()
@@ -233,6 +233,6 @@ def pretrain(
         corpus, replace(schedule, direction="forward"), seed, folder and folder / "forward", None, watch
     )
     first = forward.run().rounded()
-    then = replace(schedule, direction="backward", epochs=schedule.backward_epochs)
+    then = replace(schedule, direction="backward")
     second = Pretraining(corpus.backward, then, seed, folder and folder / "backward", first, watch).run()
     return first.joined(second)

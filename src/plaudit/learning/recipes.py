@@ -46,6 +46,7 @@ class Recipe:
     phrases: int = _setting(0, "short made-up sentences that teach negation and contrast, for negative/positive", 0)
     dropout: float = _setting(0.0, "share of embedding and state entries set to zero in training", 0, 0.95)
     word_dropout: float = _setting(0.0, "share of words replaced by the infrequent word in training", 0, 0.95)
+    span_dropout: float = _setting(0.0, "share of a review's runs of 25 words left out, in each epoch others", 0, 0.95)
     epochs: int = _setting(10, "passes over the training reviews", 1, 10_000)
     batch_size: int = _setting(128, "reviews a step", 1, 65_536)
     least_batches: int = _setting(0, "batches an epoch has at least, as far as 8 reviews a batch allow", 0, 100_000)
@@ -124,7 +125,7 @@ _LSTM = Recipe(
     vocab_size=40_000,
     max_words=1_000,
     embedding_dim=256,
-    hidden_dim=384,
+    hidden_dim=320,
     pooling="mean and max",
     start=SHIPPED,
     phrases=60_000,

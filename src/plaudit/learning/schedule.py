@@ -8,7 +8,7 @@ from plaudit.errors import UsageError
 from plaudit.text.words import Cleaning
 
 DIRECTIONS = ("forward", "backward")
-LEAST = {"vocab_size": 3, "embedding_dim": 1, "hidden_dim": 1, "epochs": 1, "backward_epochs": 1}
+LEAST = {"vocab_size": 3, "embedding_dim": 1, "hidden_dim": 1, "epochs": 1}
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,9 @@ class Schedule:
     cleaning: Cleaning = "modern"
     vocab_size: int = 30_000
     embedding_dim: int = 256
-    hidden_dim: int = 384
+    hidden_dim: int = 320
     dropout: float = 0.1
-    epochs: int = 3
-    backward_epochs: int = 2
+    epochs: int = 1
     streams: int = 64
     words: int = 64
     negatives: int = 1024

@@ -20,7 +20,7 @@ from plaudit.bundle.bundle import Bundle
 from plaudit.errors import UsageError
 from plaudit.learning import checkpoint
 from plaudit.learning.arithmetic import bfloat16_pays, made_ready
-from plaudit.learning.batches import SHORT, block, blocks, by_length, plan_epoch
+from plaudit.learning.batches import SHORT, block, blocks, by_length, plan_epoch, thinned
 from plaudit.learning.bundling import biases_of, card, network_bundle, usable
 from plaudit.learning.calibration import accuracy, fit_temperature, log_loss
 from plaudit.learning.checkpoint import State
@@ -149,8 +149,9 @@ class Training:
             checkpoint.save(self.folder, self._state, self._network, self._optimizer, self._kept)
 
     def _epoch(self, epoch: int) -> None:
-        state, lengths = self._state, self._lessons.texts.lengths
-        plan = plan_epoch(lengths, self.recipe.batch_size, self.seed, epoch, self._lessons.phrases)
+        state = self._state
+        self._texts = thinned(self._lessons.texts, self.recipe.span_dropout, self.seed, epoch)
+        plan = plan_epoch(self._texts.lengths, self.recipe.batch_size, self.seed, epoch, self._lessons.phrases)
         left = plan[state.batch :]
         what = f"epoch {epoch + 1}/{self.recipe.epochs}"
         started = time.perf_counter()
@@ -195,7 +196,7 @@ class Training:
     def _backward(self, batch: NDArray[np.int64]) -> Tensor:
         """The share that this process's texts have in the batch's mean loss, and its gradients."""
         total = torch.zeros((), device=self._device)
-        for alike in blocks(self._lessons.texts.lengths, batch):
+        for alike in blocks(self._texts.lengths, batch):
             if len(alike[self.world.share]):
                 total += self._backward_block(alike, len(batch))
         return total
@@ -204,7 +205,7 @@ class Training:
         """The same for texts of one block of a batch of so many ``texts``."""
         share = self.world.share
         own = batch[share]
-        ids, lengths = self._block(self._lessons.texts, batch, share)
+        ids, lengths = self._block(self._texts, batch, share)
         wanted = torch.from_numpy(self._lessons.targets[own]).to(self._device)
         part = len(own) / texts
         with self._arithmetic():
