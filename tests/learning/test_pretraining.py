@@ -123,7 +123,7 @@ def test_both_directions_go_on_bit_for_bit_on_another_day(
     lines: list[str] = []
     resumed = pretrain(corpus, schedule, 0, tmp_path, Watch(say=lines.append))
     assert same(encoder, resumed)
-    assert sum(line.startswith("going on") for line in lines) == (1 if after == 20 else 2)
+    assert sum("going on" in line for line in lines) == (1 if after == 20 else 2)
 
 
 def test_a_backward_corpus_has_every_text_from_its_end(corpus: Corpus) -> None:
