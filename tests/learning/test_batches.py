@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from plaudit.learning.batches import SPAN, WIDTH_STEP, block, by_length, plan_epoch, thinned
+from plaudit.learning.batches import SPAN, WIDTH_STEP, block, blocks, by_length, plan_epoch, thinned
 from plaudit.text.encoding import Encoded
 
 LENGTHS = np.random.default_rng(0).integers(0, 300, 5000)
@@ -28,12 +28,19 @@ def test_padding_costs_next_to_nothing() -> None:
 
 
 def test_a_block_is_padded_to_few_widths() -> None:
-    texts = Encoded.of([[1, 2, 3], [4] * 20, [5]])
+    texts = Encoded.of([[1, 2, 3], [4] * 40, [5] * 9])
     ids, lengths = block(texts, np.array([1, 0]), max_words=500)
-    assert ids.shape == (2, 2 * WIDTH_STEP)
-    assert lengths.tolist() == [20, 3]
+    assert ids.shape == (2, 3 * WIDTH_STEP)
+    assert lengths.tolist() == [40, 3]
     assert ids[1, :5].tolist() == [1, 2, 3, 0, 0]
-    assert block(texts, np.array([1]), max_words=20)[0].shape == (1, 20)
+    assert block(texts, np.array([1]), max_words=40)[0].shape == (1, 40)
+    assert block(texts, np.array([2]), max_words=500)[0].shape == (1, 12), "short texts are cut closer"
+
+
+def test_texts_of_a_batch_that_are_short_are_padded_with_their_like() -> None:
+    lengths = np.array([40, 4, 9, 200, 33, 32, 12, 8])
+    assert [part.tolist() for part in blocks(lengths, np.arange(8))] == [[1, 7], [2, 6], [5], [0, 3, 4]]
+    assert [part.tolist() for part in blocks(lengths, np.array([3, 0]))] == [[3, 0]]
 
 
 def test_scoring_order_goes_by_length() -> None:

@@ -18,6 +18,7 @@ from plaudit.learning.ensemble import Taught, best_shares, joined, probabilities
 from plaudit.learning.fitting import fit
 from plaudit.learning.network import Network
 from plaudit.learning.preparing import prepare_for
+from plaudit.learning.pretrained import Pretrained
 from plaudit.learning.recipes import Recipe
 from plaudit.learning.watch import Interrupted, Watch
 from plaudit.text.prepared import Prepared
@@ -103,6 +104,20 @@ def test_what_teachers_of_another_training_left_is_not_taken(
     lines: list[str] = []
     assert same(unbroken[0], fit(data, recipe, 3, folder=tmp_path, watch=Watch(say=lines.append)))
     assert not any("done before" in line for line in lines)
+
+
+def test_in_a_turn_the_networks_learn_from_all_teachers_and_judge_anew(
+    data: Prepared, recipe: Recipe, unbroken: tuple[Bundle, list[str]], tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    made = fit(data, replace(recipe, turns=1), 3, folder=tmp_path, watch=Watch(say=lines.append))
+    taught = [line.split(":")[0].removeprefix("teacher ") for line in lines if ": accuracy" in line]
+    first = ["linear", "forward", "backward", "teachers together"]
+    assert taught == [*first, "forward, turn 1", "backward, turn 1", "teachers together"]
+    assert not same(unbroken[0], made)
+    again: list[str] = []
+    assert same(made, fit(data, replace(recipe, turns=1), 3, folder=tmp_path, watch=Watch(say=again.append)))
+    assert sum(line.endswith("done before") for line in again) == 5
 
 
 def test_without_unlabelled_texts_nobody_teaches(recipe: Recipe) -> None:
@@ -196,8 +211,12 @@ def test_what_a_teacher_says_is_kept_for_its_own_training(tmp_path: Path) -> Non
     assert Taught.load(tmp_path / "x.safetensors", "this one") is None
 
 
-def test_an_encoder_that_lacks_a_direction_is_refused_before_anybody_is_taught(data: Prepared, recipe: Recipe) -> None:
+def test_an_encoder_that_lacks_a_direction_is_refused_before_anybody_is_taught(
+    data: Prepared, recipe: Recipe, encoder_folder: Path, tmp_path: Path
+) -> None:
     lines: list[str] = []
+    both = Pretrained.load(encoder_folder)
+    replace(both, lstms={"forward": both.lstms["forward"]}).save(tmp_path / "one")
     with pytest.raises(UsageError, match="reads forward and not backward: start from one of plaudit pretrain"):
-        fit(data, replace(recipe, start="encoder"), watch=Watch(say=lines.append))
+        fit(data, replace(recipe, start=str(tmp_path / "one")), watch=Watch(say=lines.append))
     assert lines == []

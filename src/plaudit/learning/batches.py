@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from plaudit.text.encoding import Encoded, Ids, pad
 
-WIDTH_STEP = 16
+WIDTH_STEP, SHORT_STEP = 16, 4
 POOL = 50
-SHORT = 32
+SHORTS = (8, 12, 32)
+SHORT = max(SHORTS)
 SPAN = 25
 
 
@@ -58,9 +59,12 @@ def thinned(texts: Encoded, share: float, seed: int, epoch: int) -> Encoded:
 
 
 def blocks(lengths: Ids, batch: Ids) -> list[Ids]:
-    """``batch`` as the texts of up to `SHORT` words and the longer ones, which are padded apart."""
-    short = lengths[batch] <= SHORT
-    return [part for part in (batch[short], batch[~short]) if len(part)]
+    """``batch`` as the texts of up to each of `SHORTS` words and the longer ones, which are padded apart.
+
+    Phrases have 9 words and one in a hundred of them 30: padded together, 70 % of their time would go to padding.
+    """
+    place = np.searchsorted(SHORTS, lengths[batch])
+    return [batch[place == at] for at in range(len(SHORTS) + 1) if (place == at).any()]
 
 
 def by_length(lengths: Ids, batch_size: int) -> list[Ids]:
@@ -74,5 +78,7 @@ def block(texts: Encoded, batch: Ids, max_words: int, share: slice = slice(None)
     """The padded ids (reviews, width) and lengths (reviews,) of the batch's ``share``, as wide as the whole batch."""
     rows = [texts[int(index)] for index in batch[share]]
     lengths = texts.lengths[batch]
-    width = min(max_words, -(-int(lengths.max()) // WIDTH_STEP) * WIDTH_STEP)
+    longest = int(lengths.max())
+    step = WIDTH_STEP if longest > SHORT else SHORT_STEP
+    width = min(max_words, -(-longest // step) * step)
     return pad(rows, width), lengths[share]

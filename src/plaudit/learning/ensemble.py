@@ -10,8 +10,9 @@ import hashlib
 import itertools
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,10 @@ class Ensemble:
     world: World = field(default_factory=World)
 
     def run(self) -> Bundle:
-        """Teaches the teachers, lets them judge the texts that have no label, and trains one network on it all."""
+        """Teaches the teachers, lets them judge the texts that have no label, and trains one network on it all.
+
+        In each of the recipe's turns the networks among them learn from these judgements first, and judge anew.
+        """
         recipe, data = self.recipe, self.data
         self._biases = biases_of(data)
         chosen = np.random.default_rng(self.seed).permutation(len(data.unlabelled))[: recipe.unlabelled]
@@ -90,12 +94,21 @@ class Ensemble:
         directions = DIRECTIONS if recipe.direction == "both" else (recipe.direction,)
         if recipe.start != NOTHING:
             load_encoder(recipe.start).must_read(directions)  # else it would come out after the first teachers
-        taught = {name: self._taught(name) for name in ("linear", *directions)}
+        student = replace(recipe, epochs=recipe.student_epochs, adversarial=recipe.student_adversarial)
+        taught = {"linear": self._taught("linear", self._linear)}
+        for one in directions:
+            teacher = replace(recipe, direction=one, epochs=recipe.teacher_epochs)
+            taught[one] = self._taught(one, partial(self._network, teacher, one))
         to_learn, judged = self._lessons(taught)
+        for turn in range(1, recipe.turns + 1):
+            for one in directions:
+                name, begin = f"{one}, turn {turn}", taught[one].weights
+                network = partial(self._network, replace(student, direction=one), name, to_learn, begin)
+                taught[one] = self._taught(name, network)
+            to_learn, judged = self._lessons(taught)
         self.watch.say(f"student: {len(to_learn.texts):,} texts to learn from")
         weights = [taught[direction].weights for direction in directions]
         begin = joined(*weights) if len(weights) > 1 else weights[0]
-        student = replace(recipe, epochs=recipe.student_epochs, adversarial=recipe.student_adversarial)
         made = self._training(student, "student", to_learn, begin).run()
         training = {**made.card.training, "teachers": judged}
         return replace(made, card=replace(made.card, recipe=recipe.to_json(), training=training))
@@ -110,7 +123,7 @@ class Ensemble:
         folder = self.folder / name if self.folder is not None else None
         return Training(self.data, recipe, self.seed, folder, self.watch, self.world, to_learn, begin)
 
-    def _taught(self, name: str) -> Taught:
+    def _taught(self, name: str, teach: Callable[[], Taught]) -> Taught:
         """What the teacher called ``name`` says, from an earlier run or anew."""
         parts = (self.recipe.to_json(), self.data.about.digest, self.seed, torch.__version__, name)
         identity = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -120,7 +133,7 @@ class Ensemble:
             self.watch.say(f"teacher {name}: done before")
             return found
         self.watch.say(f"teacher {name}")
-        found = self._linear() if name == "linear" else self._network(name)
+        found = teach()
         labels = self.data.validation.labels
         self.watch.say(f"teacher {name}: accuracy {accuracy(self._biases + found.validation, labels):.4f}")
         if path is not None and self.folder is not None and self.world.leads:
@@ -138,9 +151,10 @@ class Ensemble:
     def _judged(self) -> tuple[Encoded, Encoded]:
         return self.data.validation.texts, self._unlabelled
 
-    def _network(self, direction: str) -> Taught:
-        recipe = replace(self.recipe, direction=direction, epochs=self.recipe.teacher_epochs)
-        training = self._training(recipe, direction)
+    def _network(
+        self, recipe: Recipe, name: str, to_learn: Lessons | None = None, begin: Mapping[str, Tensor] | None = None
+    ) -> Taught:
+        training = self._training(recipe, name, to_learn, begin)
         weights = {name: value.cpu() for name, value in training.learn().state_dict().items()}
         validation, unlabelled = (training.evidence(texts) for texts in self._judged)
         return Taught(validation, unlabelled, weights)

@@ -58,6 +58,7 @@ class Recipe:
         0, "texts without a label, at most, that are learnt as teachers judge them: one linear, one a direction", 0
     )
     teacher_epochs: int = _setting(1, "passes of each of these teachers over the training reviews", 1, 1000)
+    turns: int = _setting(0, "times that networks among the teachers learn from all of them, and judge anew", 0, 100)
     student_epochs: int = _setting(1, "passes over what they teach", 1, 1000)
     student_adversarial: float = _setting(0.0, "adversarial, for what they teach", 0, 100)
     average: float = _setting(0.0, "what a step keeps of the running average of weights; 0: no average", 0, 0.9999)
@@ -131,6 +132,7 @@ _LSTM = Recipe(
     phrases=60_000,
     dropout=0.1,
     word_dropout=0.05,
+    span_dropout=0.5,
     epochs=2,
     batch_size=64,
     least_batches=50,
@@ -138,8 +140,9 @@ _LSTM = Recipe(
     learning_rate=6e-3,
     warm_up=0.1,
     encoder_rate=0.5,
-    unlabelled=20_000,
-    adversarial=0.3,
+    unlabelled=40_000,
+    teacher_epochs=2,
+    turns=1,
     average=0.998,
     weights="int8",
 )
@@ -167,7 +170,6 @@ RECIPES: Mapping[str, Recipe] = {
             about="one LSTM that reads both ways, taught by others on reviews without a label too: hours",
             direction="both",
             unlabelled=1_000_000,
-            teacher_epochs=2,
             student_adversarial=0.3,
         ),
     )
