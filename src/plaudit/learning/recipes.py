@@ -121,7 +121,7 @@ DEFAULT = "lstm"
 
 _LSTM = Recipe(
     "lstm",
-    "an LSTM that starts from a language model of 73,468 reviews: the default, for 200 reviews and more",
+    "an LSTM that starts from a language model of 70,970 reviews: the default, for 200 reviews and more",
     cleaning="modern",
     vocab_size=40_000,
     max_words=1_000,
@@ -129,7 +129,7 @@ _LSTM = Recipe(
     hidden_dim=320,
     pooling="mean and max",
     start=SHIPPED,
-    phrases=60_000,
+    phrases=20_000,
     dropout=0.1,
     word_dropout=0.05,
     span_dropout=0.5,
