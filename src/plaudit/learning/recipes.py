@@ -140,8 +140,7 @@ _LSTM = Recipe(
     learning_rate=6e-3,
     warm_up=0.1,
     encoder_rate=0.5,
-    unlabelled=40_000,
-    teacher_epochs=2,
+    unlabelled=30_000,
     turns=1,
     average=0.998,
     weights="int8",
@@ -170,6 +169,7 @@ RECIPES: Mapping[str, Recipe] = {
             about="one LSTM that reads both ways, taught by others on reviews without a label too: hours",
             direction="both",
             unlabelled=1_000_000,
+            teacher_epochs=2,
             student_adversarial=0.3,
         ),
     )
