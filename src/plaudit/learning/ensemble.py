@@ -37,6 +37,7 @@ from plaudit.text.encoding import Encoded
 from plaudit.text.prepared import Prepared
 
 PARTS = 10
+TURN = 1_000_003
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Ensemble:
         for turn in range(1, recipe.turns + 1):
             for one in directions:
                 name, begin = f"{one}, turn {turn}", taught[one].weights
-                network = partial(self._network, replace(student, direction=one), name, to_learn, begin)
+                network = partial(self._network, replace(student, direction=one), name, to_learn, begin, turn)
                 taught[one] = self._taught(name, network)
             to_learn, judged = self._lessons(taught)
         self.watch.say(f"student: {len(to_learn.texts):,} texts to learn from")
@@ -119,9 +120,12 @@ class Ensemble:
         name: str,
         to_learn: Lessons | None = None,
         begin: Mapping[str, Tensor] | None = None,
+        turn: int = 0,
     ) -> Training:
+        """A training whose chance is its turn's own: it leaves other words out than the next one."""
         folder = self.folder / name if self.folder is not None else None
-        return Training(self.data, recipe, self.seed, folder, self.watch, self.world, to_learn, begin)
+        seed = (self.seed + turn * TURN) % 2**31
+        return Training(self.data, recipe, seed, folder, self.watch, self.world, to_learn, begin)
 
     def _taught(self, name: str, teach: Callable[[], Taught]) -> Taught:
         """What the teacher called ``name`` says, from an earlier run or anew."""
@@ -152,9 +156,14 @@ class Ensemble:
         return self.data.validation.texts, self._unlabelled
 
     def _network(
-        self, recipe: Recipe, name: str, to_learn: Lessons | None = None, begin: Mapping[str, Tensor] | None = None
+        self,
+        recipe: Recipe,
+        name: str,
+        to_learn: Lessons | None = None,
+        begin: Mapping[str, Tensor] | None = None,
+        turn: int = 0,
     ) -> Taught:
-        training = self._training(recipe, name, to_learn, begin)
+        training = self._training(recipe, name, to_learn, begin, turn)
         weights = {name: value.cpu() for name, value in training.learn().state_dict().items()}
         validation, unlabelled = (training.evidence(texts) for texts in self._judged)
         return Taught(validation, unlabelled, weights)
