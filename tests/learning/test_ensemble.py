@@ -25,7 +25,7 @@ from plaudit.text.prepared import Prepared
 from tests.made import TINY, made_up
 
 REVIEWS = made_up(unlabelled=90)
-SETTINGS = {**TINY, "epochs": 4, "teacher_epochs": 3, "student_epochs": 4}
+SETTINGS = {**TINY, "epochs": 4, "teacher_epochs": 3, "turns": 0, "student_epochs": 4}
 NONE = np.zeros(1)
 
 

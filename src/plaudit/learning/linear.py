@@ -56,8 +56,9 @@ class LinearSettings:
 class LinearModel(NamedTuple):
     """A review's logits: ``biases`` (units,), and the sum of the rows of ``weights`` (ids, units) of its n n-grams.
 
-    Each n-gram counts once, and the sum is divided by (n / `USUAL_LENGTH`) ** ``growth``. Two labels have one unit, the log-odds of label 1; more have one each, a softmax of which is their probability.
-    The n-grams of ``vocabulary`` have up to ``order`` words; the heaviest come first.
+    Each n-gram counts once, and the sum is divided by (n / `USUAL_LENGTH`) ** ``growth``. Two labels have one unit, the
+    log-odds of label 1; more have one each, a softmax of which is their probability. The n-grams of ``vocabulary`` have
+    up to ``order`` words; the heaviest come first.
     """
 
     vocabulary: Vocabulary
@@ -115,8 +116,8 @@ def fit_and_try(
 
 def _weights(counts: NgramCounts, labels: Ints, biases: Singles, settings: LinearSettings) -> Singles:
     ratios = log_count_ratios(counts, labels, len(biases), settings.smoothing)
-    bent = np.sign(ratios) * np.abs(ratios) ** settings.bend
-    return solve(counts, labels, bent, biases, settings.strength, settings.growth)
+    bent = (np.sign(ratios) * np.abs(ratios) ** settings.bend).astype(np.float32)
+    return solve(counts, labels, bent, biases, settings.strength, growth=settings.growth)
 
 
 def _model(counts: NgramCounts, weights: Singles, biases: Singles, settings: LinearSettings) -> LinearModel:
@@ -170,7 +171,7 @@ def _sums(values: NDArray[np.bool_], offsets: Ints) -> Ints:
 
 
 def solve(
-    counts: NgramCounts, labels: Ints, ratios: Singles, biases: Singles, strength: float, growth: float = 0.0
+    counts: NgramCounts, labels: Ints, ratios: Singles, biases: Singles, strength: float, *, growth: float = 0.0
 ) -> Singles:
     """The weights (n-grams, units) of the regression over ``ratios``, which the weights take in.
 

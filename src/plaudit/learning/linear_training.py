@@ -46,7 +46,7 @@ def linear_evidence(model: LinearModel, data: Prepared, texts: Encoded) -> Float
     rows = [encoder.encode(row) for row in _words(data, texts)]
     sums = np.array([model.weights[row].sum(0, dtype=np.float64) for row in rows])
     shares = shares_of(np.array([len(row) for row in rows], dtype=np.int64), model.growth)
-    return (sums.reshape(len(texts), model.weights.shape[1]).T * shares).T
+    return sums.reshape(len(texts), model.weights.shape[1]) * shares.astype(np.float64)[:, np.newaxis]
 
 
 def _words(data: Prepared, texts: Encoded) -> Iterator[list[str]]:
