@@ -30,11 +30,11 @@ def stars(sample: Reviews) -> list[int]:
 
 
 def test_it_keeps_the_labels_as_they_were_given(texts: list[str], stars: list[int], tmp_path: Path) -> None:
-    model = plaudit.SentimentClassifier("original", **QUICK).fit(texts, stars)
+    model = plaudit.SentimentClassifier("original", **{**QUICK, "epochs": 10}).fit(texts, stars)
     assert model.classes_.tolist() == [1, 5]
     assert set(model.predict(texts[:20]).tolist()) <= {1, 5}
     assert np.allclose(model.predict_proba(texts[:5]).sum(axis=1), 1)
-    assert model.score(texts, stars) > 0.6
+    assert model.score(texts, stars) > 0.8
     model.save(tmp_path / "bundle")
     loaded = plaudit.load(tmp_path / "bundle")
     assert np.array_equal(loaded.predict_proba(texts[:9]), model.predict_proba(texts[:9]))
