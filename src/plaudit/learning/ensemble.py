@@ -99,20 +99,20 @@ class Ensemble:
         taught = {"linear": self._taught("linear", self._linear)}
         for one in directions:
             teacher = replace(recipe, direction=one, epochs=recipe.teacher_epochs)
-            taught[one] = self._taught(one, partial(self._network, teacher, one))
+            taught[one] = self._taught(one, partial(self._network, self._training(teacher, one)))
         to_learn, judged = self._lessons(taught)
         for turn in range(1, recipe.turns + 1):
             for one in directions:
-                name, begin = f"{one}, turn {turn}", taught[one].weights
-                network = partial(self._network, replace(student, direction=one), name, to_learn, begin, turn)
-                taught[one] = self._taught(name, network)
+                name, again = f"{one}, turn {turn}", replace(student, direction=one)
+                training = self._training(again, name, to_learn, taught[one].weights, turn)
+                taught[one] = self._taught(name, partial(self._network, training))
             to_learn, judged = self._lessons(taught)
         self.watch.say(f"student: {len(to_learn.texts):,} texts to learn from")
         weights = [taught[direction].weights for direction in directions]
         begin = joined(*weights) if len(weights) > 1 else weights[0]
         made = self._training(student, "student", to_learn, begin).run()
-        training = {**made.card.training, "teachers": judged}
-        return replace(made, card=replace(made.card, recipe=recipe.to_json(), training=training))
+        told = {**made.card.training, "teachers": judged}
+        return replace(made, card=replace(made.card, recipe=recipe.to_json(), training=told))
 
     def _training(
         self,
@@ -155,15 +155,7 @@ class Ensemble:
     def _judged(self) -> tuple[Encoded, Encoded]:
         return self.data.validation.texts, self._unlabelled
 
-    def _network(
-        self,
-        recipe: Recipe,
-        name: str,
-        to_learn: Lessons | None = None,
-        begin: Mapping[str, Tensor] | None = None,
-        turn: int = 0,
-    ) -> Taught:
-        training = self._training(recipe, name, to_learn, begin, turn)
+    def _network(self, training: Training) -> Taught:
         weights = {name: value.cpu() for name, value in training.learn().state_dict().items()}
         validation, unlabelled = (training.evidence(texts) for texts in self._judged)
         return Taught(validation, unlabelled, weights)
