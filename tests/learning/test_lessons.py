@@ -64,3 +64,11 @@ def test_more_texts_come_before_so_that_phrases_stay_last() -> None:
     assert joined.targets.tolist() == [[0.5, 0.5], [0.5, 0.5], [0.5, 0.5], [1, 0], [0, 1]]
     nothing = own.with_more(Encoded.of([]), np.zeros((0, 2), dtype=np.float32))
     assert nothing.fingerprint == own.fingerprint
+
+
+def test_a_phrase_counts_for_what_the_recipe_says() -> None:
+    found, count = lessons(DATA, RECIPE, 0), len(DATA.train.texts)
+    weights = found.weights(0.25)
+    assert len(weights) == len(found.texts)
+    assert set(weights[:count]) == {1}
+    assert set(weights[count:]) == {0.25}

@@ -19,11 +19,16 @@ def log_loss(logits: Floats, labels: NDArray[np.int64]) -> float:
 
     One unit is the log-odds of label 1 of two; else there is one a label.
     """
+    return float(log_losses(logits, labels).mean())
+
+
+def log_losses(logits: Floats, labels: NDArray[np.int64]) -> Floats:
+    """What each of the labels adds to that mean (n,)."""
     if logits.shape[1] == 1:
-        return float(np.logaddexp(0, -logits[:, 0] * (2 * labels - 1)).mean())
+        return np.asarray(np.logaddexp(0, -logits[:, 0] * (2 * labels - 1)))
     highest = logits.max(axis=1)
     total = highest + np.log(np.exp(logits - highest[:, np.newaxis]).sum(axis=1))
-    return float((total - logits[np.arange(len(labels)), labels]).mean())
+    return np.asarray(total - logits[np.arange(len(labels)), labels])
 
 
 def accuracy(logits: Floats, labels: NDArray[np.int64]) -> float:

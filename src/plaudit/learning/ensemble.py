@@ -12,7 +12,6 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -93,20 +92,25 @@ class Ensemble:
         chosen = np.random.default_rng(self.seed).permutation(len(data.unlabelled))[: recipe.unlabelled]
         self._unlabelled = Encoded.of(data.unlabelled[int(index)] for index in chosen)
         directions = DIRECTIONS if recipe.direction == "both" else (recipe.direction,)
+        self._encoder: Mapping[str, Any] = {}
         if recipe.start != NOTHING:
-            load_encoder(recipe.start).must_read(directions)  # else it would come out after the first teachers
+            encoder = load_encoder(recipe.start)
+            encoder.must_read(directions)  # else it would come out after the first teachers
+            self._encoder = encoder.card
         student = replace(recipe, epochs=recipe.student_epochs, adversarial=recipe.student_adversarial)
-        taught = {"linear": self._taught("linear", self._linear)}
+        teacher = replace(recipe, turns=0, teacher_epochs=1, student_epochs=1, student_adversarial=0.0)
+        teacher = replace(teacher, phrases=0)  # what they judge are long reviews
+        taught = {"linear": self._taught("linear", teacher, self._linear)}
         for one in directions:
-            teacher = replace(recipe, direction=one, epochs=recipe.teacher_epochs)
-            taught[one] = self._taught(one, partial(self._network, self._training(teacher, one)))
-        to_learn, judged = self._lessons(taught)
+            training = self._training(replace(teacher, direction=one, epochs=recipe.teacher_epochs), one)
+            taught[one] = self._network(one, training)
         for turn in range(1, recipe.turns + 1):
+            to_learn, _ = self._lessons(taught, teacher)
             for one in directions:
-                name, again = f"{one}, turn {turn}", replace(student, direction=one)
+                name, again = f"{one}, turn {turn}", replace(teacher, direction=one, epochs=recipe.student_epochs)
                 training = self._training(again, name, to_learn, taught[one].weights, turn)
-                taught[one] = self._taught(name, partial(self._network, training))
-            to_learn, judged = self._lessons(taught)
+                taught[one] = self._network(name, training)
+        to_learn, judged = self._lessons(taught, student)
         self.watch.say(f"student: {len(to_learn.texts):,} texts to learn from")
         weights = [taught[direction].weights for direction in directions]
         begin = joined(*weights) if len(weights) > 1 else weights[0]
@@ -127,9 +131,18 @@ class Ensemble:
         seed = (self.seed + turn * TURN) % 2**31
         return Training(self.data, recipe, seed, folder, self.watch, self.world, to_learn, begin)
 
-    def _taught(self, name: str, teach: Callable[[], Taught]) -> Taught:
+    def _network(self, name: str, training: Training) -> Taught:
+        def teach() -> Taught:
+            weights = {name: value.cpu() for name, value in training.learn().state_dict().items()}
+            validation, unlabelled = (training.evidence(texts) for texts in self._judged)
+            return Taught(validation, unlabelled, weights)
+
+        return self._taught(name, training.recipe, teach, training.lessons)
+
+    def _taught(self, name: str, recipe: Recipe, teach: Callable[[], Taught], others: Lessons | None = None) -> Taught:
         """What the teacher called ``name`` says, from an earlier run or anew."""
-        parts = (self.recipe.to_json(), self.data.about.digest, self.seed, torch.__version__, name)
+        of_data = (self.data.about.digest, self._encoder, others.fingerprint if others else "")
+        parts = (name, recipe.to_json(), self.seed, of_data, torch.__version__)
         identity = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
         path = self.folder / f"{name}.safetensors" if self.folder is not None else None
         found = Taught.load(path, identity) if path is not None else None
@@ -155,13 +168,8 @@ class Ensemble:
     def _judged(self) -> tuple[Encoded, Encoded]:
         return self.data.validation.texts, self._unlabelled
 
-    def _network(self, training: Training) -> Taught:
-        weights = {name: value.cpu() for name, value in training.learn().state_dict().items()}
-        validation, unlabelled = (training.evidence(texts) for texts in self._judged)
-        return Taught(validation, unlabelled, weights)
-
-    def _lessons(self, taught: Mapping[str, Taught]) -> tuple[Lessons, dict[str, Any]]:
-        """The recipe's own lessons and the texts without a label as the teachers together judge them; and how well."""
+    def _lessons(self, taught: Mapping[str, Taught], recipe: Recipe) -> tuple[Lessons, dict[str, Any]]:
+        """A recipe's own lessons and the texts without a label as the teachers together judge them; and how well."""
         labels = self.data.validation.labels
         scales = {name: fit_temperature(one.validation, self._biases, labels) for name, one in taught.items()}
         shares = best_shares(
@@ -176,7 +184,7 @@ class Ensemble:
         of_texts = sum(shares[name] * one.unlabelled / scales[name] for name, one in taught.items())
         temperature = fit_temperature(of_validation, self._biases, labels)
         targets = probabilities(self._biases + of_texts / temperature)
-        return lessons(self.data, self.recipe, self.seed).with_more(self._unlabelled, targets), judged
+        return lessons(self.data, recipe, self.seed).with_more(self._unlabelled, targets), judged
 
 
 def best_shares(

@@ -12,7 +12,8 @@ from plaudit.learning.phrases import phrases
 from plaudit.learning.recipes import Recipe
 from plaudit.text.encoding import Encoded
 from plaudit.text.prepared import Prepared
-from plaudit.text.words import words
+from plaudit.text.vocabulary import Vocabulary
+from plaudit.text.words import Cleaning, words
 
 SENTIMENT = ("negative", "positive")
 
@@ -35,6 +36,12 @@ class Lessons:
         digest.update(self.targets.tobytes())
         return digest.hexdigest()
 
+    def weights(self, of_a_phrase: float) -> NDArray[np.float32]:
+        """What each text counts for in the loss (texts,): 1, but ``of_a_phrase`` for one."""
+        found = np.ones(len(self.texts), dtype=np.float32)
+        found[len(self.texts) - self.phrases :] = of_a_phrase
+        return found
+
     def with_more(self, texts: Encoded, targets: NDArray[np.float32]) -> Lessons:
         """These texts after ``texts``, so that phrases stay last."""
         ids = np.concatenate([texts.ids, self.texts.ids])
@@ -48,11 +55,15 @@ def lessons(data: Prepared, recipe: Recipe, seed: int) -> Lessons:
     if not recipe.phrases or data.about.labels != SENTIMENT:
         return own
     count = min(recipe.phrases, max(PHRASES_A_REVIEW * len(data.train.texts), FEWEST_PHRASES))
+    return of_phrases(data.vocabulary, recipe.cleaning, count, seed).with_more(own.texts, own.targets)
+
+
+def of_phrases(vocabulary: Vocabulary, cleaning: Cleaning, count: int, seed: int) -> Lessons:
+    """So many phrases, and nothing else."""
     texts, shares = zip(*phrases(count, seed), strict=True)
-    encoded = Encoded.of(data.vocabulary.ids(words(text, recipe.cleaning)) for text in texts)
+    encoded = Encoded.of(vocabulary.ids(words(text, cleaning)) for text in texts)
     positive = np.array(shares, dtype=np.float32)
-    added = Lessons(encoded, np.stack([1 - positive, positive], axis=1), phrases=count)
-    return added.with_more(own.texts, own.targets)
+    return Lessons(encoded, np.stack([1 - positive, positive], axis=1), phrases=count)
 
 
-FEWEST_PHRASES, PHRASES_A_REVIEW = 2_000, 3
+FEWEST_PHRASES, PHRASES_A_REVIEW = 10_000, 10

@@ -44,6 +44,7 @@ class Recipe:
     strength: float = _setting(1.0, "how far weights may go to fit: C of the regression", 1e-6, 1e6)
     most: int = _setting(300_000, "runs of words that are kept, the heaviest", 1, 10_000_000)
     phrases: int = _setting(0, "short made-up sentences that teach negation and contrast, for negative/positive", 0)
+    phrase_weight: float = _setting(1.0, "what a phrase counts for beside a review", 0, 1000)
     dropout: float = _setting(0.0, "share of embedding and state entries set to zero in training", 0, 0.95)
     word_dropout: float = _setting(0.0, "share of words replaced by the infrequent word in training", 0, 0.95)
     span_dropout: float = _setting(0.0, "share of a review's runs of 25 words left out, in each epoch others", 0, 0.95)
@@ -129,7 +130,8 @@ _LSTM = Recipe(
     hidden_dim=320,
     pooling="mean and max",
     start=SHIPPED,
-    phrases=20_000,
+    phrases=60_000,
+    phrase_weight=0.25,
     dropout=0.1,
     word_dropout=0.05,
     span_dropout=0.5,

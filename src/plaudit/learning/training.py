@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from plaudit.learning import checkpoint
 from plaudit.learning.arithmetic import bfloat16_pays, made_ready
 from plaudit.learning.batches import SHORT, block, blocks, by_length, plan_epoch, thinned
 from plaudit.learning.bundling import biases_of, card, network_bundle, usable
-from plaudit.learning.calibration import accuracy, fit_temperature, log_loss
+from plaudit.learning.calibration import accuracy, fit_temperature, log_loss, log_losses
 from plaudit.learning.checkpoint import State
 from plaudit.learning.distributed import World
 from plaudit.learning.lessons import Lessons, lessons
@@ -64,18 +65,20 @@ class Training:
         self.learn()
         return self._bundle()
 
+    @made_ready()
     def learn(self) -> Network:
-        """Trains; the network of the epoch with the lowest validation loss once calibrated, in float32."""
-        usable(self.data)
-        with made_ready():
-            return self._learn()
+        """Trains; the network of the best epoch, in float32.
 
-    def _learn(self) -> Network:
+        That is the last whose validation loss, once calibrated, is within a standard error of the lowest before it:
+        where few reviews tell hardly more than chance does, the end of the training counts.
+        """
+        usable(self.data)
         self._device = self.world.device
         self._bfloat16 = not self.world.any(not bfloat16_pays(self.recipe.precision))
         self._biases = biases_of(self.data)
         self._lessons = self.lessons or lessons(self.data, self.recipe, self.seed)
         self.recipe = self.recipe.for_texts(len(self._lessons.texts) - self._lessons.phrases)
+        self._weights = self._lessons.weights(self.recipe.phrase_weight)
         torch.manual_seed(self.seed)
         self._network = Network(self.recipe, self.data.vocabulary.size, self._biases).to(self._device)
         self._encoder_card: Mapping[str, Any] = {}
@@ -138,8 +141,7 @@ class Training:
     def _resume(self) -> None:
         content = checkpoint.read(self.folder) if self.folder is not None and self.world.leads else b""
         content = self.world.from_leader(content)
-        found = checkpoint.restore(content, self._state.identity, self._network, self._optimizer)
-        if found:
+        if found := checkpoint.restore(content, self._state.identity, self._network, self._optimizer):
             self._state, self._kept = found
             done = f"{self._state.epoch} of {self.recipe.epochs} epochs and {self._state.batch} batches"
             self.watch.say(f"going on after {done}")
@@ -196,24 +198,25 @@ class Training:
     def _backward(self, batch: NDArray[np.int64]) -> Tensor:
         """The share that this process's texts have in the batch's mean loss, and its gradients."""
         total = torch.zeros((), device=self._device)
+        whole = self._weights[batch].sum()
         for alike in blocks(self._texts.lengths, batch):
             if len(alike[self.world.share]):
-                total += self._backward_block(alike, len(batch))
+                total += self._backward_block(alike, whole)
         return total
 
-    def _backward_block(self, batch: NDArray[np.int64], texts: int) -> Tensor:
-        """The same for texts of one block of a batch of so many ``texts``."""
+    def _backward_block(self, batch: NDArray[np.int64], whole: np.float32) -> Tensor:
+        """The same for texts of one block of a batch whose texts weigh ``whole``."""
         share = self.world.share
         own = batch[share]
         ids, lengths = self._block(self._texts, batch, share)
         wanted = torch.from_numpy(self._lessons.targets[own]).to(self._device)
-        part = len(own) / texts
+        parts = torch.from_numpy(self._weights[own] / whole).to(self._device)
         with self._arithmetic():
             if self.recipe.adversarial and ids.shape[1] > SHORT:
                 rows = (ids, lengths, share, len(batch))
-                return worst_case(self._network, rows, wanted, self.recipe.adversarial, part)
+                return worst_case(self._network, rows, wanted, parts, self.recipe.adversarial)
             logits = self._network.logits(ids, lengths, share, len(batch))
-        loss = loss_of(logits.float(), wanted) * part
+        loss = loss_of(logits.float(), wanted, parts)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
@@ -227,11 +230,12 @@ class Training:
         logits = self._biases + evidence
         loss = log_loss(logits, part.labels)
         temperature = fit_temperature(evidence, self._biases, part.labels)
-        calibrated = log_loss(self._biases + evidence / temperature, part.labels)
+        calibrated = log_losses(self._biases + evidence / temperature, part.labels)
         seconds = time.perf_counter() - started
         if not math.isfinite(training_loss + loss):
             raise UsageError("the loss is no longer a number: try a smaller --learning-rate or --clip")
-        if not state.history or calibrated < min(entry["calibrated_loss"] for entry in state.history):
+        lowest = min(state.history, key=itemgetter("calibrated_loss"), default=None)
+        if not lowest or calibrated.mean() <= lowest["calibrated_loss"] + lowest["standard_error"]:
             state.best_epoch = epoch + 1
             self._keep("best", "average" if self.recipe.average else None)
         state.history.append(
@@ -239,7 +243,8 @@ class Training:
                 "epoch": epoch + 1,
                 "loss": training_loss,
                 "validation_loss": loss,
-                "calibrated_loss": calibrated,
+                "calibrated_loss": float(calibrated.mean()),
+                "standard_error": float(calibrated.std() / len(calibrated) ** 0.5),
                 "validation_accuracy": accuracy(logits, part.labels),
                 "seconds": round(state.seconds + seconds, 3),
             }
