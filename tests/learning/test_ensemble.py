@@ -100,10 +100,32 @@ def test_a_stopped_ensemble_goes_on_with_the_step_it_was_in(
 def test_what_teachers_of_another_training_left_is_not_taken(
     data: Prepared, recipe: Recipe, unbroken: tuple[Bundle, list[str]], tmp_path: Path
 ) -> None:
-    fit(data, replace(recipe, student_epochs=1, teacher_epochs=1), 3, folder=tmp_path)
+    fit(data, replace(recipe, dropout=0.5, student_epochs=1), 3, folder=tmp_path)
     lines: list[str] = []
     assert same(unbroken[0], fit(data, recipe, 3, folder=tmp_path, watch=Watch(say=lines.append)))
     assert not any("done before" in line for line in lines)
+
+
+@pytest.mark.parametrize("settings", [{"student_adversarial": 0.2}, {"phrases": 40}, {"turns": 1}])
+def test_teachers_that_a_setting_does_not_concern_are_taken(
+    settings: dict[str, float], data: Prepared, recipe: Recipe, unbroken: tuple[Bundle, list[str]], tmp_path: Path
+) -> None:
+    fit(data, recipe, 3, folder=tmp_path)
+    lines: list[str] = []
+    made = fit(data, replace(recipe, **settings), 3, folder=tmp_path, watch=Watch(say=lines.append))  # type: ignore[arg-type]
+    assert [line for line in lines if "done before" in line] == [
+        f"teacher {name}: done before" for name in ("linear", "forward", "backward")
+    ]
+    assert not same(unbroken[0], made)
+
+
+def test_phrases_are_for_the_student_alone(data: Prepared, recipe: Recipe) -> None:
+    lines: list[str] = []
+    fit(data, replace(recipe, phrases=40), 3, watch=Watch(say=lines.append))
+    fit(data, recipe, 3, watch=Watch(say=(plain := list[str]()).append))
+    judged = [line for line in plain if ": accuracy" in line]
+    assert [line for line in lines if ": accuracy" in line] == judged
+    assert f"student: {len(data.train.texts) + len(data.unlabelled) + 40} texts to learn from" in lines
 
 
 def test_in_a_turn_the_networks_learn_from_all_teachers_and_judge_anew(

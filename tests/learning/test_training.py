@@ -203,6 +203,15 @@ def test_the_card_tells_how_the_bundle_was_made(unbroken: Bundle, prepared: Prep
     assert card.versions["torch"] == torch.__version__
 
 
+@pytest.mark.parametrize("rate", [2e-3, 0.05])
+def test_the_last_epoch_that_chance_cannot_tell_from_the_best_is_kept(rate: float, prepared: Prepared) -> None:
+    training = Training(prepared, replace(QUICK, epochs=6, learning_rate=rate), seed=1).run().card.training
+    history = training["history"]
+    lowest = min(history, key=lambda entry: float(entry["calibrated_loss"]))
+    bar = lowest["calibrated_loss"] + lowest["standard_error"]
+    assert training["best_epoch"] == max(entry["epoch"] for entry in history if entry["calibrated_loss"] <= bar)
+
+
 def test_metrics_are_found_in_the_line_of_an_epoch_and_in_no_other(prepared: Prepared) -> None:
     lines: list[str] = []
     bundle = Training(prepared, replace(QUICK, epochs=12), watch=Watch(say=lines.append)).run()
