@@ -26,7 +26,6 @@ SETTINGS = {
     "hidden_dim": "Size of the LSTM's state.",
     "epochs": "Passes over the texts.",
     "learning_rate": "Adam's highest learning rate.",
-    "phrases": "Short made-up English sentences, for and against, that teach it negation and contrast last; 0: none.",
 }
 
 

@@ -21,7 +21,6 @@ from plaudit.learning import checkpoint
 from plaudit.learning.arithmetic import bfloat16_pays, made_ready
 from plaudit.learning.checkpoint import State
 from plaudit.learning.language_model import LanguageModel
-from plaudit.learning.phrase_training import with_phrases
 from plaudit.learning.pretrained import Pretrained
 from plaudit.learning.schedule import Schedule
 from plaudit.learning.watch import CHECKPOINT_SECONDS, Interrupted, Watch
@@ -225,9 +224,9 @@ class Pretraining:
 def pretrain(
     corpus: Corpus, schedule: Schedule, seed: int = 0, folder: Path | None = None, watch: Watch | None = None
 ) -> Pretrained:
-    """Both directions, one after the other, with one embedding: that of the forward model; and then the phrases.
+    """Both directions, one after the other, with one embedding: that of the forward model.
 
-    With ``folder`` each step leaves its checkpoints there, and the first its result: a killed pretraining goes on.
+    With ``folder`` each leaves its checkpoints there, and the first its result: a killed pretraining goes on.
     """
     watch = watch or Watch()
     forward = Pretraining(
@@ -236,5 +235,4 @@ def pretrain(
     first = forward.run().rounded()
     then = replace(schedule, direction="backward")
     second = Pretraining(corpus.backward, then, seed, folder and folder / "backward", first, watch).run()
-    both = first.joined(second).rounded()
-    return with_phrases(both, schedule.phrases, seed, folder and folder / "phrases", watch)
+    return first.joined(second)

@@ -8,12 +8,12 @@ from plaudit.errors import UsageError
 from plaudit.text.words import Cleaning
 
 DIRECTIONS = ("forward", "backward")
-LEAST = {"vocab_size": 3, "embedding_dim": 1, "hidden_dim": 1, "epochs": 1, "phrases": 0}
+LEAST = {"vocab_size": 3, "embedding_dim": 1, "hidden_dim": 1, "epochs": 1}
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Every setting of a pretraining. A ``backward`` model reads each text from its end; ``phrases`` are learnt last."""
+    """Every setting of a pretraining. A ``backward`` model reads each text from its end."""
 
     direction: str = "forward"
     cleaning: Cleaning = "modern"
@@ -28,7 +28,6 @@ class Schedule:
     learning_rate: float = 4e-3
     warm_up: float = 0.02
     clip: float = 1.0
-    phrases: int = 400_000
 
     def __post_init__(self) -> None:
         if self.direction not in DIRECTIONS:
