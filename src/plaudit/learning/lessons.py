@@ -12,8 +12,7 @@ from plaudit.learning.phrases import phrases
 from plaudit.learning.recipes import Recipe
 from plaudit.text.encoding import Encoded
 from plaudit.text.prepared import Prepared
-from plaudit.text.vocabulary import Vocabulary
-from plaudit.text.words import Cleaning, words
+from plaudit.text.words import words
 
 SENTIMENT = ("negative", "positive")
 
@@ -55,15 +54,11 @@ def lessons(data: Prepared, recipe: Recipe, seed: int) -> Lessons:
     if not recipe.phrases or data.about.labels != SENTIMENT:
         return own
     count = min(recipe.phrases, max(PHRASES_A_REVIEW * len(data.train.texts), FEWEST_PHRASES))
-    return of_phrases(data.vocabulary, recipe.cleaning, count, seed).with_more(own.texts, own.targets)
-
-
-def of_phrases(vocabulary: Vocabulary, cleaning: Cleaning, count: int, seed: int) -> Lessons:
-    """So many phrases, and nothing else."""
     texts, shares = zip(*phrases(count, seed), strict=True)
-    encoded = Encoded.of(vocabulary.ids(words(text, cleaning)) for text in texts)
+    encoded = Encoded.of(data.vocabulary.ids(words(text, recipe.cleaning)) for text in texts)
     positive = np.array(shares, dtype=np.float32)
-    return Lessons(encoded, np.stack([1 - positive, positive], axis=1), phrases=count)
+    added = Lessons(encoded, np.stack([1 - positive, positive], axis=1), phrases=count)
+    return added.with_more(own.texts, own.targets)
 
 
 FEWEST_PHRASES, PHRASES_A_REVIEW = 10_000, 10
