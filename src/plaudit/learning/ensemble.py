@@ -184,7 +184,11 @@ class Ensemble:
         of_texts = sum(shares[name] * one.unlabelled / scales[name] for name, one in taught.items())
         temperature = fit_temperature(of_validation, self._biases, labels)
         targets = probabilities(self._biases + of_texts / temperature)
-        return lessons(self.data, recipe, self.seed).with_more(self._unlabelled, targets), judged
+        found = lessons(self.data, recipe, self.seed)
+        labelled = found.targets[: len(self.data.train.texts)]
+        for _ in range(1, recipe.labelled_passes):
+            found = found.with_more(self.data.train.texts, labelled)
+        return found.with_more(self._unlabelled, targets), judged
 
 
 def best_shares(

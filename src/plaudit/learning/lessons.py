@@ -61,4 +61,4 @@ def lessons(data: Prepared, recipe: Recipe, seed: int) -> Lessons:
     return added.with_more(own.texts, own.targets)
 
 
-FEWEST_PHRASES, PHRASES_A_REVIEW = 10_000, 10
+FEWEST_PHRASES, PHRASES_A_REVIEW = 5_000, 10

@@ -61,6 +61,7 @@ class Recipe:
     teacher_epochs: int = _setting(1, "passes of each of these teachers over the training reviews", 1, 1000)
     turns: int = _setting(0, "times that networks among the teachers learn from all of them, and judge anew", 0, 100)
     student_epochs: int = _setting(1, "passes over what they teach", 1, 1000)
+    labelled_passes: int = _setting(1, "passes over reviews with a label for each over those without", 1, 100)
     student_adversarial: float = _setting(0.0, "adversarial, for what they teach", 0, 100)
     average: float = _setting(0.0, "what a step keeps of the running average of weights; 0: no average", 0, 0.9999)
     adversarial: float = _setting(0.0, "length of the worst step away from the word vectors; it is learnt too", 0, 100)
@@ -130,8 +131,8 @@ _LSTM = Recipe(
     hidden_dim=320,
     pooling="mean and max",
     start=SHIPPED,
-    phrases=60_000,
-    phrase_weight=0.25,
+    phrases=160_000,
+    phrase_weight=0.4,
     dropout=0.1,
     word_dropout=0.05,
     span_dropout=0.5,
@@ -142,8 +143,9 @@ _LSTM = Recipe(
     learning_rate=6e-3,
     warm_up=0.1,
     encoder_rate=0.5,
-    unlabelled=30_000,
-    turns=1,
+    unlabelled=50_000,
+    teacher_epochs=2,
+    labelled_passes=2,
     average=0.998,
     weights="int8",
 )
@@ -171,8 +173,7 @@ RECIPES: Mapping[str, Recipe] = {
             about="one LSTM that reads both ways, taught by others on reviews without a label too: hours",
             direction="both",
             unlabelled=1_000_000,
-            teacher_epochs=2,
-            student_adversarial=0.3,
+            turns=3,
         ),
     )
 }
