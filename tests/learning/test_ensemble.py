@@ -25,7 +25,7 @@ from plaudit.text.prepared import Prepared
 from tests.made import TINY, made_up
 
 REVIEWS = made_up(unlabelled=90)
-SETTINGS = {**TINY, "epochs": 4, "teacher_epochs": 3, "turns": 0, "student_epochs": 4}
+SETTINGS = {**TINY, "epochs": 4, "teacher_epochs": 3, "turns": 0, "labelled_passes": 1, "student_epochs": 4}
 NONE = np.zeros(1)
 
 
@@ -106,7 +106,7 @@ def test_what_teachers_of_another_training_left_is_not_taken(
     assert not any("done before" in line for line in lines)
 
 
-@pytest.mark.parametrize("settings", [{"student_adversarial": 0.2}, {"phrases": 40}, {"turns": 1}])
+@pytest.mark.parametrize("settings", [{"student_epochs": 5}, {"phrases": 40}, {"turns": 1}])
 def test_teachers_that_a_setting_does_not_concern_are_taken(
     settings: dict[str, float], data: Prepared, recipe: Recipe, unbroken: tuple[Bundle, list[str]], tmp_path: Path
 ) -> None:
@@ -140,6 +140,12 @@ def test_in_a_turn_the_networks_learn_from_all_teachers_and_judge_anew(
     again: list[str] = []
     assert same(made, fit(data, replace(recipe, turns=1), 3, folder=tmp_path, watch=Watch(say=again.append)))
     assert sum(line.endswith("done before") for line in again) == 5
+
+
+def test_reviews_with_a_label_are_passed_over_more_often_than_those_without(data: Prepared, recipe: Recipe) -> None:
+    lines: list[str] = []
+    fit(data, replace(recipe, labelled_passes=3), 3, watch=Watch(say=lines.append))
+    assert f"student: {3 * len(data.train.texts) + len(data.unlabelled)} texts to learn from" in lines
 
 
 def test_without_unlabelled_texts_nobody_teaches(recipe: Recipe) -> None:
