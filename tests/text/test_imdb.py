@@ -178,7 +178,9 @@ def test_an_archive_whose_checksum_does_not_fit_is_refused(tmp_path: Path, files
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"not an archive", gzip.compress(b"no tar in here"), gzip.compress(b"x" * 2048)[:20]]
+    "content",
+    [b"", b"not an archive", gzip.compress(b"no tar in here"), gzip.compress(b"x" * 2048)[:20]],
+    ids=["empty", "text", "no tar", "cut off"],  # their own would hold the second at which they were packed
 )
 def test_a_file_that_is_no_archive_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "tiny.tar.gz"
