@@ -98,8 +98,9 @@ class Ensemble:
             encoder.must_read(directions)  # else it would come out after the first teachers
             self._encoder = encoder.card
         student = replace(recipe, epochs=recipe.student_epochs, adversarial=recipe.student_adversarial)
-        teacher = replace(recipe, turns=0, teacher_epochs=1, student_epochs=1, student_adversarial=0.0)
-        teacher = replace(teacher, phrases=0)  # what they judge are long reviews
+        # What a step does not depend on is the same in all recipes, so that a change of it leaves the step as it is.
+        alone = replace(recipe, turns=0, teacher_epochs=1, student_epochs=1, student_adversarial=0.0)
+        teacher = replace(alone, phrases=0)  # what teachers judge are long reviews
         taught = {"linear": self._taught("linear", teacher, self._linear)}
         for one in directions:
             training = self._training(replace(teacher, direction=one, epochs=recipe.teacher_epochs), one)
