@@ -14,7 +14,7 @@ from plaudit.cli.home import LEARNING_PARTS
 from plaudit.cli.stopping import stop_asked
 from plaudit.cli.terminal import give_json, say, track
 from plaudit.errors import MissingExtra
-from plaudit.learning.schedule import Schedule
+from plaudit.learning.schedule import Schedule, VectorSettings
 from plaudit.text.prepared import language_texts
 from plaudit.text.sources import read_reviews
 
@@ -50,18 +50,31 @@ def _settings(command: Any) -> Any:
 @click.argument("reviews")
 @click.option("--out", type=shared.folder, default=Path("encoder"), show_default=True, help="Folder of the encoder.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1), help="Seed of all chance.")
+@click.option(
+    "--vector-epochs",
+    default=VectorSettings().epochs,
+    show_default=True,
+    type=click.IntRange(0, 10_000),
+    help="Passes that find each text's document vector, which the LSTMs then learn to infer. 0: none, no 'pretrain'"
+    " extra needed; a few hundred labels then teach less.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the encoder's card as JSON.")
 @_settings
 @shared.column_options
-def command(reviews: str, out: Path, seed: int, as_json: bool, **options: Any) -> None:
+def command(reviews: str, out: Path, seed: int, vector_epochs: int, as_json: bool, **options: Any) -> None:
     columns = shared.columns_from(options)
     try:
         from plaudit.learning.pretrained import free_for_an_encoder
-        from plaudit.learning.pretraining import Corpus, pretrain
+        from plaudit.learning.pretraining import HELD_OUT, Corpus, pretrain
         from plaudit.learning.watch import Watch
+
+        if vector_epochs:
+            from plaudit.learning.vector_regression import with_vectors
     except ModuleNotFoundError as error:
         if error.name in LEARNING_PARTS:
             raise MissingExtra("Pretraining", "train") from None
+        if error.name == "numba":
+            raise MissingExtra("Pretraining with document vectors", "pretrain") from None
         raise
     schedule = Schedule(**options)
     free_for_an_encoder(out)
@@ -72,6 +85,9 @@ def command(reviews: str, out: Path, seed: int, as_json: bool, **options: Any) -
     with stop_asked() as asked:
         watch = Watch(lambda line: say(f"  {line}"), track, lambda: bool(asked))
         made = pretrain(corpus, schedule, seed, checkpoints, watch)
+        if vector_epochs:
+            how = VectorSettings(epochs=vector_epochs)
+            made = with_vectors(made, corpus.texts, how, held=HELD_OUT, seed=seed, folder=checkpoints, watch=watch)
     made.save(out)
     shutil.rmtree(checkpoints)
     say(f"encoder in {out}; next: plaudit train {reviews} --start {out}")

@@ -112,10 +112,13 @@ class Network(nn.Module):
 
     def logits_of_vectors(self, vectors: Tensor, lengths: Tensor, share: slice, reviews: int) -> Tensor:
         """Logits (batch, units) of reviews whose words are vectors (batch, time, embedding)."""
-        states = self._states(vectors, lengths)
-        read = self._pooled(states, lengths) if self.pooled else states[lengths - 1, torch.arange(len(lengths))]
-        logits: Tensor = self.dense(self._dropped(read, share, reviews)) + self.biases
+        logits: Tensor = self.dense(self._dropped(self.read(vectors, lengths), share, reviews)) + self.biases
         return logits
+
+    def read(self, vectors: Tensor, lengths: Tensor) -> Tensor:
+        """What the last layer reads of reviews whose words are vectors (batch, time, embedding)."""
+        states = self._states(vectors, lengths)
+        return self._pooled(states, lengths) if self.pooled else states[lengths - 1, torch.arange(len(lengths))]
 
     def _pooled(self, states: Tensor, lengths: Tensor) -> Tensor:
         """Mean and maximum (batch, 2 * states) of ``states`` (time, batch, states) over each review's words."""

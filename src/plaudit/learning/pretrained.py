@@ -7,8 +7,8 @@ embedding as one int8 row and one scale a word, and its LSTMs in float16.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +25,21 @@ from plaudit.text.vocabulary import Vocabulary
 
 CARD, VOCABULARY, WEIGHTS = "card.json", "vocabulary.txt", "weights.safetensors"
 FILES = (CARD, VOCABULARY, WEIGHTS)
-EMBEDDING, SCALE = "embedding", "embedding_scale"
+EMBEDDING, SCALE, PROJECTION = "embedding", "embedding_scale", "projection"
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """``embedding`` (words, embedding), and by direction the tensors of one LSTM layer by torch's names, in float32."""
+    """``embedding`` (words, embedding), and by direction the tensors of one LSTM layer by torch's names, in float32.
+
+    ``projections`` (vector, 2 * hidden) make a document vector of the mean and the maximum of a direction's states.
+    """
 
     card: Mapping[str, Any]
     vocabulary: Vocabulary
     embedding: Tensor
     lstms: Mapping[str, Mapping[str, Tensor]]
+    projections: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def hidden_dim(self) -> int:
@@ -48,6 +52,13 @@ class Pretrained:
                 f"the encoder reads {', '.join(self.lstms)} and not {missing[0]}: start from one of plaudit pretrain,"
                 " which reads both ways, or choose its --direction"
             )
+
+    def projection(self, directions: Sequence[str]) -> Tensor | None:
+        """What makes a document vector of the means and the maxima of all ``directions``; None where there is none."""
+        if any(direction not in self.projections for direction in directions):
+            return None
+        halves = [self.projections[direction].chunk(2, dim=1) for direction in directions]
+        return torch.cat([half[at] for at in (0, 1) for half in halves], 1) / len(directions)
 
     def joined(self, other: Pretrained) -> Pretrained:
         """This encoder with the LSTM of ``other``, which learnt with this one's embedding."""
@@ -81,6 +92,8 @@ class Pretrained:
         tensors = {EMBEDDING: torch.from_numpy(rows), SCALE: torch.from_numpy(scales)}
         for direction, lstm in self.lstms.items():
             tensors |= {f"{direction}.{name}": value.half().contiguous() for name, value in lstm.items()}
+        for direction, projection in self.projections.items():
+            tensors[f"{PROJECTION}.{direction}"] = projection.half().contiguous()
         return to_safetensors(tensors)
 
     @classmethod
@@ -89,11 +102,15 @@ class Pretrained:
         if len(embedding) != vocabulary.size:
             raise ValueError(f"{len(embedding)} vectors for {vocabulary.size} words")
         lstms: dict[str, dict[str, Tensor]] = {}
+        projections: dict[str, Tensor] = {}
         for name, value in tensors.items():
             if name not in (EMBEDDING, SCALE):
-                direction, own = name.split(".")
-                lstms.setdefault(direction, {})[own] = value.float()
-        return cls(card, vocabulary, embedding, lstms)
+                kind, own = name.split(".")
+                if kind == PROJECTION:
+                    projections[own] = value.float()
+                else:
+                    lstms.setdefault(kind, {})[own] = value.float()
+        return cls(card, vocabulary, embedding, lstms, projections)
 
 
 def free_for_an_encoder(folder: Path) -> None:

@@ -14,16 +14,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from plaudit.errors import UsageError
-from plaudit.learning import checkpoint
 from plaudit.learning.arithmetic import bfloat16_pays, made_ready
-from plaudit.learning.checkpoint import State
+from plaudit.learning.descent import Descent
 from plaudit.learning.language_model import LanguageModel
 from plaudit.learning.pretrained import Pretrained
 from plaudit.learning.schedule import Schedule
-from plaudit.learning.watch import CHECKPOINT_SECONDS, Interrupted, Watch
+from plaudit.learning.watch import Watch
 from plaudit.progress import Track, quiet
 from plaudit.text.encoding import Encoded
 from plaudit.text.vocabulary import NO_WORD, Vocabulary
@@ -102,19 +101,9 @@ class Pretraining:
             model.embedding.load_state_dict({"weight": self.beside.embedding})
             model.embedding.requires_grad_(False)
         self._model = model.to(self._device)
-        moving = [value for value in model.parameters() if value.requires_grad]
-        self._optimizer = torch.optim.Adam(moving, schedule.learning_rate, betas=(0.9, 0.99), fused=True)
-        self._state = State(self._identity())
-        self._memory: dict[str, Tensor] = {}
-        found = checkpoint.restore(
-            checkpoint.read(self.folder) if self.folder else b"", self._state.identity, self._model, self._optimizer
-        )
-        if found:
-            self._state, self._memory = found
-            self.watch.say(f"{schedule.direction}: going on after {self._state.epoch} of {schedule.epochs} epochs")
-        for epoch in range(self._state.epoch, schedule.epochs):
-            self._epoch(epoch)
-        return self._encoder()
+        how = (schedule.epochs, schedule.learning_rate, schedule.warm_up, schedule.clip, self.seed)
+        self._descent = Descent(schedule.direction, self._model, self._identity(), *how, self.folder, self.watch)
+        return self._encoder(self._descent.run(self._plan, self._loss, self._measure))
 
     def _identity(self) -> str:
         parts = (asdict(self.schedule), self.corpus.fingerprint, self.seed, self._bfloat16, torch.__version__)
@@ -122,64 +111,28 @@ class Pretraining:
         begin = {name: value for name, value in card.items() if name != "date"}
         return hashlib.sha256(json.dumps([parts, begin], sort_keys=True).encode()).hexdigest()
 
-    def _epoch(self, epoch: int) -> None:
-        schedule, state = self.schedule, self._state
+    def _plan(self, epoch: int) -> Sequence[Tensor]:
+        """The epoch's steps: ids (words + 1, streams) each, which go on where those before end."""
+        schedule = self.schedule
         order = np.random.default_rng((self.seed, epoch)).permutation(self.corpus.learnt)
         stream = self.corpus.stream(order)
         rows = len(stream) // schedule.streams
         if rows <= schedule.words:
             raise UsageError(f"{len(stream):,} words are too few for {schedule.streams} streams of {schedule.words}")
         block = torch.from_numpy(stream[: rows * schedule.streams].reshape(schedule.streams, rows).T.astype(np.int64))
-        steps = (rows - 1) // schedule.words
-        started = time.perf_counter()
-        left = range(state.batch, steps)
-        for at in self.watch.track(left, f"epoch {epoch + 1}/{schedule.epochs}  step", len(left)):
-            state.loss += self._step(block[at * schedule.words : (at + 1) * schedule.words + 1], steps)
-            state.batch, state.step = at + 1, state.step + 1
-            stop = self.watch.stop()
-            if stop or time.perf_counter() - started > CHECKPOINT_SECONDS:
-                state.seconds += time.perf_counter() - started
-                started = time.perf_counter()
-                self._checkpoint()
-            if stop:
-                raise Interrupted(f"stopped in epoch {epoch + 1}, with a checkpoint: run the same command to go on")
-        seconds = state.seconds + time.perf_counter() - started
-        entry = {"epoch": epoch + 1.0, "loss": state.loss / steps, "perplexity": self._perplexity(), "seconds": seconds}
-        state.history.append({name: round(value, 4) for name, value in entry.items()})
-        state.epoch, state.batch, state.loss, state.seconds = epoch + 1, 0, 0.0, 0.0
-        self._memory = {}
-        self._checkpoint()
-        said = f"epoch {epoch + 1}/{schedule.epochs}  sampled loss {entry['loss']:.4f}"
-        self.watch.say(f"{said}  perplexity {entry['perplexity']:.1f}  {seconds:.0f} s")
+        starts = range(0, rows - schedule.words, schedule.words)
+        return [block[at : at + schedule.words + 1] for at in starts]
 
-    def _step(self, block: Tensor, steps: int) -> float:
-        """One step on ids (words + 1, streams). Dropout and negatives are drawn from the seed and the step alone."""
-        schedule, block = self.schedule, block.to(self._device)
-        torch.manual_seed((self.seed << 32) + self._state.step)
-        self._model.train()
-        self._optimizer.param_groups[0]["lr"] = schedule.learning_rate * self._pace(steps * schedule.epochs)
-        self._optimizer.zero_grad(set_to_none=True)
+    def _loss(self, block: Tensor) -> Tensor:
+        block, memory = block.to(self._device), self._descent.memory
+        before = (memory["hidden"].to(self._device), memory["cell"].to(self._device)) if memory else None
         with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._bfloat16):
-            expected, memory = self._model.read(block[:-1], self._remembered())
-        loss = self._model.sampled_loss(expected.float(), block[1:].flatten(), schedule.negatives)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self._model.parameters(), schedule.clip)
-        self._optimizer.step()
-        self._memory = {name: value.detach() for name, value in zip(("hidden", "cell"), memory, strict=True)}
-        if not math.isfinite(value := loss.item()):
-            raise UsageError("the loss is no longer a number: try a smaller --learning-rate")
-        return value
+            expected, after = self._model.read(block[:-1], before)
+        self._descent.memory = {name: value.detach() for name, value in zip(("hidden", "cell"), after, strict=True)}
+        return self._model.sampled_loss(expected.float(), block[1:].flatten(), self.schedule.negatives)
 
-    def _pace(self, steps: int) -> float:
-        """The share of the learning rate: up in a straight line, then down to nothing."""
-        rising = max(1.0, self.schedule.warm_up * steps)
-        done = self._state.step + 1
-        return min(done / rising, (steps - done + 1) / (steps - rising + 1))
-
-    def _remembered(self) -> tuple[Tensor, Tensor] | None:
-        if not self._memory:
-            return None
-        return self._memory["hidden"].to(self._device), self._memory["cell"].to(self._device)
+    def _measure(self) -> dict[str, float]:
+        return {"perplexity": self._perplexity()}
 
     def _perplexity(self) -> float:
         """The perplexity a word, over all words, of the texts that were held out."""
@@ -194,12 +147,8 @@ class Pretraining:
                     count += len(row) - 1
         return math.exp(min(total / max(count, 1), 50))
 
-    def _checkpoint(self) -> None:
-        if self.folder is not None:
-            checkpoint.save(self.folder, self._state, self._model, self._optimizer, self._memory)
-
-    def _encoder(self) -> Pretrained:
-        model, history = self._model.cpu(), self._state.history
+    def _encoder(self, history: list[dict[str, float]]) -> Pretrained:
+        model = self._model.cpu()
         direction = {
             "settings": asdict(self.schedule),
             "seed": self.seed,

@@ -37,3 +37,28 @@ class Schedule:
                 raise UsageError(f"{name} is at least {least}, not {getattr(self, name)}")
         if not self.learning_rate > 0:
             raise UsageError(f"learning_rate lies above 0, not {self.learning_rate}")
+
+
+@dataclass(frozen=True)
+class VectorSettings:
+    """Every setting of the document vectors, and of how LSTMs learn to infer them.
+
+    An n-gram of up to ``order`` words stands in at least ``least`` texts. ``negatives`` others are drawn for each one
+    that stands in a text; ``sharpness`` is what a cosine is multiplied by. 0 ``epochs``: no vectors at all.
+    """
+
+    dim: int = 128
+    epochs: int = 24
+    order: int = 3
+    least: int = 4
+    negatives: int = 3
+    sharpness: float = 6.0
+    rate: float = 1e-3
+    regression_epochs: int = 2
+    regression_rate: float = 2.5e-3
+    batch_size: int = 64
+    span_dropout: float = 0.5
+    dropout: float = 0.1
+    word_dropout: float = 0.05
+    warm_up: float = 0.05
+    clip: float = 5.0

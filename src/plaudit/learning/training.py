@@ -31,6 +31,7 @@ from plaudit.learning.lines import epoch_line
 from plaudit.learning.loss import loss_of, worst_case
 from plaudit.learning.network import Network, start_from
 from plaudit.learning.pretrained import load_encoder
+from plaudit.learning.probing import probe
 from plaudit.learning.recipes import NOTHING, Recipe
 from plaudit.learning.watch import CHECKPOINT_SECONDS, Interrupted, Watch
 from plaudit.text.encoding import Encoded
@@ -88,13 +89,13 @@ class Training:
             encoder = load_encoder(self.recipe.start)
             start_from(self._network, self.data.vocabulary, encoder)
             self._encoder_card = encoder.card
+            probe(self._network, encoder, self.data.train, self.recipe.max_words, self.seed)
         table, words = self._network.embedding.weight.detach().clone(), self._narrow()
         self._optimizer = torch.optim.Adam(self._rates(), lr=self.recipe.learning_rate, fused=True)
         self._state = State(self._identity())
         self._kept: dict[str, Tensor] = {}
-        self._keep("best")
-        if self.recipe.average:
-            self._keep("average")
+        for name in ("best", "average") if self.recipe.average else ("best",):
+            self._keep(name)
         self._agree()
         self._resume()
         for epoch in range(self._state.epoch, self.recipe.epochs):
@@ -126,8 +127,7 @@ class Training:
 
     def _identity(self) -> str:
         of_data = (self.data.about.digest, self._lessons.fingerprint, self._encoder_card)
-        of_machine = (self._bfloat16, self._device.type, torch.__version__)
-        parts = (self.recipe.to_json(), self.seed, of_data, of_machine)
+        parts = (self.recipe.to_json(), self.seed, of_data, (self._bfloat16, self._device.type, torch.__version__))
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def _agree(self) -> None:

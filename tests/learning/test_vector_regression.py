@@ -1,0 +1,86 @@
+"""Document vectors in an encoder: that its LSTMs learn to infer them, in steps that can be stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from plaudit.learning.pretrained import Pretrained
+from plaudit.learning.pretraining import HELD_OUT, Corpus
+from plaudit.learning.schedule import VectorSettings
+from plaudit.learning.vector_regression import with_vectors
+from plaudit.learning.watch import Interrupted, Watch
+
+SETTINGS = VectorSettings(dim=6, epochs=8, regression_epochs=4, regression_rate=0.02, batch_size=16, span_dropout=0)
+
+
+def stopping(after: int) -> Callable[[], bool]:
+    asked = iter([False] * (after - 1) + [True])
+    return lambda: next(asked, False)
+
+
+@pytest.fixture(scope="module")
+def made(corpus: Corpus, encoder: Pretrained) -> Pretrained:
+    return with_vectors(encoder, corpus.texts, SETTINGS, held=HELD_OUT)
+
+
+def test_both_directions_learn_to_infer_the_vectors_of_texts_they_have_not_read(made: Pretrained) -> None:
+    told = made.card["vectors"]
+    assert told["settings"]["dim"] == SETTINGS.dim
+    assert told["ngrams"] > 100
+    for direction in ("forward", "backward"):
+        first, last = told[direction][0], told[direction][-1]
+        assert len(told[direction]) == SETTINGS.regression_epochs
+        assert last["loss"] < first["loss"]
+        assert last["cosine"] > 0.1, told[direction]
+        assert made.projections[direction].shape == (SETTINGS.dim, 2 * made.hidden_dim)
+
+
+def test_words_move_with_the_first_direction_alone(made: Pretrained, encoder: Pretrained, corpus: Corpus) -> None:
+    assert not torch.equal(made.embedding, encoder.embedding)
+    one = replace(encoder, lstms={"forward": encoder.lstms["forward"]})
+    alone = with_vectors(one, corpus.texts, SETTINGS, held=HELD_OUT)
+    assert torch.equal(made.embedding, alone.rounded().embedding)
+    assert list(alone.projections) == ["forward"]
+
+
+@pytest.mark.parametrize("after", [3, 84, 160])
+def test_a_stopped_one_goes_on_bit_for_bit(
+    after: int, made: Pretrained, encoder: Pretrained, corpus: Corpus, tmp_path: Path
+) -> None:
+    with pytest.raises(Interrupted):
+        with_vectors(
+            encoder, corpus.texts, SETTINGS, held=HELD_OUT, folder=tmp_path, watch=Watch(stop=stopping(after))
+        )
+    again = with_vectors(encoder, corpus.texts, SETTINGS, held=HELD_OUT, folder=tmp_path)
+    assert torch.equal(again.embedding, made.embedding)
+    for direction, projection in made.projections.items():
+        assert torch.equal(again.projections[direction], projection)
+
+
+def test_an_encoder_keeps_its_projections_on_disk(made: Pretrained, tmp_path: Path) -> None:
+    made.save(tmp_path / "encoder")
+    found = Pretrained.load(tmp_path / "encoder")
+    for direction, projection in made.projections.items():
+        assert torch.equal(found.projections[direction], projection.half().float())
+    both = found.projection(("forward", "backward"))
+    assert both is not None
+    assert both.shape == (SETTINGS.dim, 4 * made.hidden_dim)
+
+
+def test_what_both_directions_infer_together_is_the_mean_of_what_each_does(made: Pretrained) -> None:
+    hidden = made.hidden_dim
+    states = torch.randn(5, 4 * hidden)
+    mean, maximum = states.chunk(2, dim=1)
+    both = made.projection(("forward", "backward"))
+    assert both is not None
+    each = [
+        torch.cat([mean.chunk(2, dim=1)[at], maximum.chunk(2, dim=1)[at]], 1) @ made.projections[direction].t()
+        for at, direction in enumerate(("forward", "backward"))
+    ]
+    assert torch.allclose(states @ both.t(), sum(each) / 2, atol=1e-5)  # type: ignore[operator]
+    assert made.projection(("forward", "sideways")) is None
