@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,12 +15,12 @@ from click.testing import CliRunner, Result
 from plaudit.bundle.bundle import Bundle
 from plaudit.cli import pretrain
 from plaudit.cli.train import command as train
-from plaudit.errors import UsageError
+from plaudit.errors import MissingExtra, UsageError
 from plaudit.learning.pretrained import FILES, Pretrained
 from plaudit.learning.watch import Interrupted
 from tests.made import made_up
 
-SMALL = ("--vocab-size", "200", "--embedding-dim", "8", "--hidden-dim", "8", "--epochs", "1")
+SMALL = ("--vocab-size", "200", "--embedding-dim", "8", "--hidden-dim", "8", "--epochs", "1", "--vector-epochs", "1")
 
 
 @pytest.fixture
@@ -45,6 +46,7 @@ def test_a_table_becomes_an_encoder_that_a_training_starts_from(table: Path, tmp
     made = Pretrained.load(out)
     assert json.loads(result.stdout) == made.card
     assert (made.embedding.shape, set(made.lstms)) == ((made.vocabulary.size, 8), {"forward", "backward"})
+    assert {name: tuple(one.shape) for name, one in made.projections.items()} == dict.fromkeys(made.lstms, (128, 16))
     assert f"next: plaudit train {table} --start {out}" in result.stderr
     assert not (tmp_path / "encoder.checkpoint").exists()
     flags = ["--embedding-dim", "8", "--hidden-dim", "8", "--epochs", "1", "--least-steps", "0", "--phrases", "0"]
@@ -114,3 +116,17 @@ def test_a_folder_of_something_else_is_refused_before_any_work(table: Path, tmp_
     assert isinstance(result.exception, UsageError)
     assert "holds diary.txt, which is not an encoder's: name another folder" in str(result.exception)
     assert not (tmp_path / "encoder.checkpoint").exists()
+
+
+def test_without_the_extra_for_document_vectors_it_says_so_at_once_and_goes_on_without(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "numba", None)
+    for name in ("document_vectors", "vector_regression"):
+        monkeypatch.delitem(sys.modules, f"plaudit.learning.{name}", raising=False)
+    refused = run(table, "--out", tmp_path / "encoder", *SMALL)
+    assert isinstance(refused.exception, MissingExtra)
+    assert "pip install 'plaudit[pretrain]'" in str(refused.exception)
+    made = run(table, "--out", tmp_path / "encoder", *SMALL[:-1], "0")
+    assert made.exit_code == 0, made.output
+    assert not Pretrained.load(tmp_path / "encoder").projections

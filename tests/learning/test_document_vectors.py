@@ -74,7 +74,7 @@ class OneThread:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def map(self, function: Callable[[int], None], parts: range) -> list[None]:
+    def map(self, function: Callable[[int], object], parts: range) -> list[object]:
         assert len(parts) == PARTS
         return [function(part) for part in reversed(parts)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from safetensors.torch import load as from_safetensors
 
 from plaudit.bundle.bundle import Bundle
 from plaudit.bundle.classifier import Classifier
-from plaudit.errors import UsageError
+from plaudit.errors import MissingExtra, UsageError
 from plaudit.learning.calibration import log_loss
 from plaudit.learning.ensemble import Taught, best_shares, joined, probabilities
 from plaudit.learning.fitting import fit
@@ -25,7 +26,9 @@ from plaudit.text.prepared import Prepared
 from tests.made import TINY, made_up
 
 REVIEWS = made_up(unlabelled=90)
-SETTINGS = {**TINY, "epochs": 4, "teacher_epochs": 3, "turns": 0, "labelled_passes": 1, "student_epochs": 4}
+TEACHERS = ["linear", "vectors", "forward", "backward"]
+PASSES = {"epochs": 4, "vector_epochs": 4, "teacher_epochs": 3, "labelled_passes": 1, "student_epochs": 4}
+SETTINGS = {**TINY, **PASSES, "turns": 0}
 NONE = np.zeros(1)
 
 
@@ -66,7 +69,7 @@ def test_it_says_what_each_teacher_and_all_of_them_are_worth(
     unbroken: tuple[Bundle, list[str]], data: Prepared
 ) -> None:
     said = "\n".join(unbroken[1])
-    for name in ("linear", "forward", "backward"):
+    for name in TEACHERS:
         assert f"teacher {name}: accuracy 0." in said or f"teacher {name}: accuracy 1." in said
     assert "teachers together: accuracy" in said
     assert f"student: {len(data.train.texts) + len(data.unlabelled)} texts to learn from" in said
@@ -75,10 +78,10 @@ def test_it_says_what_each_teacher_and_all_of_them_are_worth(
 
 @pytest.mark.parametrize(
     ("step", "done"),
-    [("forward", ["linear"]), ("backward", ["linear", "forward"]), ("student", ["linear", "forward", "backward"])],
+    [("vectors", 1), ("forward", 2), ("backward", 3), ("student", 4)],
 )
 def test_a_stopped_ensemble_goes_on_with_the_step_it_was_in(
-    step: str, done: list[str], data: Prepared, recipe: Recipe, unbroken: tuple[Bundle, list[str]], tmp_path: Path
+    step: str, done: int, data: Prepared, recipe: Recipe, unbroken: tuple[Bundle, list[str]], tmp_path: Path
 ) -> None:
     said: list[str] = []
     batches = 0
@@ -92,8 +95,8 @@ def test_a_stopped_ensemble_goes_on_with_the_step_it_was_in(
         fit(data, recipe, 3, folder=tmp_path, watch=Watch(say=said.append, stop=stop))
     lines: list[str] = []
     resumed = fit(data, recipe, 3, folder=tmp_path, watch=Watch(say=lines.append))
-    assert [line.split()[1].rstrip(":") for line in lines if line.endswith("done before")] == done
-    assert any(line.startswith("going on after 0 of") for line in lines)
+    assert [line.split()[1].rstrip(":") for line in lines if line.endswith("done before")] == TEACHERS[:done]
+    assert any("going on after" in line for line in lines)
     assert same(unbroken[0], resumed)
 
 
@@ -113,9 +116,7 @@ def test_teachers_that_a_setting_does_not_concern_are_taken(
     fit(data, recipe, 3, folder=tmp_path)
     lines: list[str] = []
     made = fit(data, replace(recipe, **settings), 3, folder=tmp_path, watch=Watch(say=lines.append))  # type: ignore[arg-type]
-    assert [line for line in lines if "done before" in line] == [
-        f"teacher {name}: done before" for name in ("linear", "forward", "backward")
-    ]
+    assert [line for line in lines if "done before" in line] == [f"teacher {name}: done before" for name in TEACHERS]
     assert not same(unbroken[0], made)
 
 
@@ -134,12 +135,11 @@ def test_in_a_turn_the_networks_learn_from_all_teachers_and_judge_anew(
     lines: list[str] = []
     made = fit(data, replace(recipe, turns=1), 3, folder=tmp_path, watch=Watch(say=lines.append))
     taught = [line.split(":")[0].removeprefix("teacher ") for line in lines if ": accuracy" in line]
-    first = ["linear", "forward", "backward", "teachers together"]
-    assert taught == [*first, "forward, turn 1", "backward, turn 1", "teachers together"]
+    assert taught == [*TEACHERS, "teachers together", "forward, turn 1", "backward, turn 1", "teachers together"]
     assert not same(unbroken[0], made)
     again: list[str] = []
     assert same(made, fit(data, replace(recipe, turns=1), 3, folder=tmp_path, watch=Watch(say=again.append)))
-    assert sum(line.endswith("done before") for line in again) == 5
+    assert sum(line.endswith("done before") for line in again) == 6
 
 
 def test_reviews_with_a_label_are_passed_over_more_often_than_those_without(data: Prepared, recipe: Recipe) -> None:
@@ -156,7 +156,8 @@ def test_without_unlabelled_texts_nobody_teaches(recipe: Recipe) -> None:
 
 def test_a_network_that_reads_one_way_has_a_teacher_that_does(encoder_folder: Path) -> None:
     lines: list[str] = []
-    recipe = Recipe.of("lstm", **SETTINGS, start=str(encoder_folder), unlabelled=50)
+    settings = {**SETTINGS, "vector_epochs": 0, "start": str(encoder_folder), "unlabelled": 50}
+    recipe = Recipe.of("lstm", **settings)
     made = fit(prepare_for(recipe, REVIEWS), recipe, watch=Watch(say=lines.append))
     assert [line for line in lines if line.startswith("teacher ") and ":" not in line] == [
         "teacher linear",
@@ -248,3 +249,14 @@ def test_an_encoder_that_lacks_a_direction_is_refused_before_anybody_is_taught(
     with pytest.raises(UsageError, match="reads forward and not backward: start from one of plaudit pretrain"):
         fit(data, replace(recipe, start=str(tmp_path / "one")), watch=Watch(say=lines.append))
     assert lines == []
+
+
+def test_without_the_extra_for_document_vectors_nobody_is_taught(
+    data: Prepared, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "plaudit.learning.document_vectors", None)
+    lines: list[str] = []
+    with pytest.raises(MissingExtra, match=r"--vector-epochs.*plaudit\[pretrain\]"):
+        fit(data, recipe, watch=Watch(say=lines.append))
+    assert lines == []
+    assert fit(data, replace(recipe, vector_epochs=0), watch=Watch(say=lines.append)).card.recipe["name"] == "best"

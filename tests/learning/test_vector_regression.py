@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from plaudit.learning import vector_regression
 from plaudit.learning.pretrained import Pretrained
 from plaudit.learning.pretraining import HELD_OUT, Corpus
 from plaudit.learning.schedule import VectorSettings
@@ -42,7 +43,12 @@ def test_both_directions_learn_to_infer_the_vectors_of_texts_they_have_not_read(
 
 def test_words_move_with_the_first_direction_alone(made: Pretrained, encoder: Pretrained, corpus: Corpus) -> None:
     assert not torch.equal(made.embedding, encoder.embedding)
-    one = replace(encoder, lstms={"forward": encoder.lstms["forward"]})
+    forward, backward = encoder.lstms["forward"], encoder.lstms["backward"]
+    turned = with_vectors(
+        replace(encoder, lstms={"backward": backward, "forward": forward}), corpus.texts, SETTINGS, held=HELD_OUT
+    )
+    assert torch.equal(made.embedding, turned.embedding)
+    one = replace(encoder, lstms={"forward": forward})
     alone = with_vectors(one, corpus.texts, SETTINGS, held=HELD_OUT)
     assert torch.equal(made.embedding, alone.rounded().embedding)
     assert list(alone.projections) == ["forward"]
@@ -53,9 +59,7 @@ def test_a_stopped_one_goes_on_bit_for_bit(
     after: int, made: Pretrained, encoder: Pretrained, corpus: Corpus, tmp_path: Path
 ) -> None:
     with pytest.raises(Interrupted):
-        with_vectors(
-            encoder, corpus.texts, SETTINGS, held=HELD_OUT, folder=tmp_path, watch=Watch(stop=stopping(after))
-        )
+        with_vectors(encoder, corpus.texts, SETTINGS, held=HELD_OUT, folder=tmp_path, watch=Watch(stop=stopping(after)))
     again = with_vectors(encoder, corpus.texts, SETTINGS, held=HELD_OUT, folder=tmp_path)
     assert torch.equal(again.embedding, made.embedding)
     for direction, projection in made.projections.items():
@@ -82,5 +86,13 @@ def test_what_both_directions_infer_together_is_the_mean_of_what_each_does(made:
         torch.cat([mean.chunk(2, dim=1)[at], maximum.chunk(2, dim=1)[at]], 1) @ made.projections[direction].t()
         for at, direction in enumerate(("forward", "backward"))
     ]
-    assert torch.allclose(states @ both.t(), sum(each) / 2, atol=1e-5)  # type: ignore[operator]
+    assert torch.allclose(states @ both.t(), (each[0] + each[1]) / 2, atol=1e-5)
     assert made.projection(("forward", "sideways")) is None
+
+
+def test_long_texts_are_read_from_their_beginning(
+    corpus: Corpus, encoder: Pretrained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vector_regression, "MAX_WORDS", 5)
+    settings = replace(SETTINGS, epochs=1, regression_epochs=1)
+    assert with_vectors(encoder, corpus.texts, settings, held=HELD_OUT).projections.keys() == encoder.lstms.keys()

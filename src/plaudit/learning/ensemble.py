@@ -1,4 +1,4 @@
-"""Texts without a label: teachers, one by runs of words and one a direction, and a network that learns from them.
+"""Texts without a label: teachers by runs of words, by document vectors, by reading, and a network that learns of them.
 
 Every step leaves its result in the training's folder, so that a stopped training goes on with the step it was in.
 Knows the steps and what passes between them; each is a training like any other.
@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,18 +22,24 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from plaudit.bundle.bundle import Bundle
+from plaudit.errors import MissingExtra
 from plaudit.learning.bundling import Floats, biases_of
 from plaudit.learning.calibration import accuracy, fit_temperature, log_loss
 from plaudit.learning.distributed import World
 from plaudit.learning.lessons import Lessons, lessons
 from plaudit.learning.linear_training import linear_evidence, linear_model
 from plaudit.learning.pretrained import load_encoder
+from plaudit.learning.probing import regression
 from plaudit.learning.recipes import NOTHING, Recipe
-from plaudit.learning.schedule import DIRECTIONS
+from plaudit.learning.schedule import DIRECTIONS, VectorSettings
 from plaudit.learning.training import Training
 from plaudit.learning.watch import Watch
 from plaudit.text.encoding import Encoded
+from plaudit.text.ngrams import NgramCounts
 from plaudit.text.prepared import Prepared
+
+if TYPE_CHECKING:
+    from plaudit.learning.document_vectors import DocumentVectors
 
 PARTS = 10
 TURN = 1_000_003
@@ -98,10 +104,16 @@ class Ensemble:
             encoder.must_read(directions)  # else it would come out after the first teachers
             self._encoder = encoder.card
         student = replace(recipe, epochs=recipe.student_epochs, adversarial=recipe.student_adversarial)
+        if recipe.vector_epochs:
+            document_vectors()
         # What a step does not depend on is the same in all recipes, so that a change of it leaves the step as it is.
-        alone = replace(recipe, turns=0, teacher_epochs=1, student_epochs=1, student_adversarial=0.0)
+        alone = replace(recipe, turns=0, teacher_epochs=1, student_epochs=1, student_adversarial=0.0, vector_epochs=0)
         teacher = replace(alone, phrases=0)  # what teachers judge are long reviews
         taught = {"linear": self._taught("linear", teacher, self._linear)}
+        if recipe.vector_epochs:
+            taught["vectors"] = self._taught(
+                "vectors", replace(teacher, vector_epochs=recipe.vector_epochs), self._vectors
+            )
         for one in directions:
             training = self._training(replace(teacher, direction=one, epochs=recipe.teacher_epochs), one)
             taught[one] = self._network(one, training)
@@ -165,6 +177,20 @@ class Ensemble:
         validation, unlabelled = (linear_evidence(model, self.data, texts) for texts in self._judged)
         return Taught(validation, unlabelled, {})
 
+    def _vectors(self) -> Taught:
+        """A regression on the document vectors of all texts; a text that is judged is one of those that made them."""
+        data, settings = self.data, VectorSettings(epochs=self.recipe.vector_epochs)
+        texts = itertools.chain(data.train.texts, *self._judged)
+        counts = NgramCounts.of(data.vocabulary.words_of(texts), settings.order, settings.least)
+        folder = self.folder and self.folder / "vectors"
+        vectors = document_vectors()(counts, settings, self.seed, folder, self.watch).run()
+        centred = torch.from_numpy(vectors - vectors.mean(axis=0))
+        biases = torch.from_numpy(self._biases).float()
+        labels = torch.from_numpy(data.train.labels)
+        said = (centred @ regression(centred[: len(labels)], labels, biases).t()).double().numpy()
+        validation, unlabelled = np.split(said[len(labels) :], [len(data.validation.labels)])
+        return Taught(validation, unlabelled, {})
+
     @property
     def _judged(self) -> tuple[Encoded, Encoded]:
         return self.data.validation.texts, self._unlabelled
@@ -190,6 +216,15 @@ class Ensemble:
         for _ in range(1, recipe.labelled_passes):
             found = found.with_more(self.data.train.texts, labelled)
         return found.with_more(self._unlabelled, targets), judged
+
+
+def document_vectors() -> type[DocumentVectors]:
+    """What finds document vectors: the one part here that needs numba. Raises MissingExtra without it."""
+    try:
+        from plaudit.learning.document_vectors import DocumentVectors
+    except ModuleNotFoundError:
+        raise MissingExtra("A teacher with document vectors (--vector-epochs)", "pretrain") from None
+    return DocumentVectors
 
 
 def best_shares(

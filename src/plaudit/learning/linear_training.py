@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -15,14 +14,13 @@ from plaudit.learning.recipes import Recipe
 from plaudit.text.encoding import Encoded
 from plaudit.text.ngrams import NgramEncoder
 from plaudit.text.prepared import Prepared
-from plaudit.text.vocabulary import RESERVED
 
 
 def linear_bundle(data: Prepared, recipe: Recipe) -> Bundle:
     """Fits on the training part to find the temperature on the validation part, and then on both."""
     usable(data)
     started = time.perf_counter()
-    words = itertools.chain(_words(data, data.train.texts), _words(data, data.validation.texts))
+    words = data.vocabulary.words_of(itertools.chain(data.train.texts, data.validation.texts))
     labels = np.concatenate([data.train.labels, data.validation.labels])
     held = np.arange(len(data.train.labels), len(labels))
     model, tried = fit_and_try(words, labels, biases_of(data), _settings(recipe), held)
@@ -33,7 +31,7 @@ def linear_bundle(data: Prepared, recipe: Recipe) -> Bundle:
 
 def linear_model(data: Prepared, recipe: Recipe) -> LinearModel:
     """Learns from the training part of ``data``."""
-    return fit(_words(data, data.train.texts), data.train.labels, biases_of(data), _settings(recipe))
+    return fit(data.vocabulary.words_of(data.train.texts), data.train.labels, biases_of(data), _settings(recipe))
 
 
 def _settings(recipe: Recipe) -> LinearSettings:
@@ -43,12 +41,7 @@ def _settings(recipe: Recipe) -> LinearSettings:
 def linear_evidence(model: LinearModel, data: Prepared, texts: Encoded) -> Floats:
     """What the model adds to its biases for each text, (texts, units)."""
     encoder = NgramEncoder(model.vocabulary, model.order)
-    rows = [encoder.encode(row) for row in _words(data, texts)]
+    rows = [encoder.encode(row) for row in data.vocabulary.words_of(texts)]
     sums = np.array([model.weights[row].sum(0, dtype=np.float64) for row in rows])
     shares = shares_of(np.array([len(row) for row in rows], dtype=np.int64), model.growth)
     return sums.reshape(len(texts), model.weights.shape[1]) * shares.astype(np.float64)[:, np.newaxis]
-
-
-def _words(data: Prepared, texts: Encoded) -> Iterator[list[str]]:
-    words = [*RESERVED, *data.vocabulary.words]
-    return ([words[index] for index in texts[at]] for at in range(len(texts)))

@@ -58,6 +58,9 @@ class Recipe:
     unlabelled: int = _setting(
         0, "texts without a label, at most, that are learnt as teachers judge them: one linear, one a direction", 0
     )
+    vector_epochs: int = _setting(
+        0, "passes that find document vectors, for one more teacher; more than 0 needs the 'pretrain' extra", 0, 10_000
+    )
     teacher_epochs: int = _setting(1, "passes of each of these teachers over the training reviews", 1, 1000)
     turns: int = _setting(0, "times that networks among the teachers learn from all of them, and judge anew", 0, 100)
     student_epochs: int = _setting(1, "passes over what they teach", 1, 1000)
@@ -173,7 +176,8 @@ RECIPES: Mapping[str, Recipe] = {
             about="one LSTM that reads both ways, taught by others on reviews without a label too: hours",
             direction="both",
             unlabelled=1_000_000,
-            turns=3,
+            vector_epochs=24,
+            turns=2,
         ),
     )
 }

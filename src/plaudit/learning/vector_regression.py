@@ -20,11 +20,10 @@ from plaudit.learning.document_vectors import DocumentVectors
 from plaudit.learning.network import WHOLE, Network, start_from
 from plaudit.learning.pretrained import Pretrained
 from plaudit.learning.recipes import Recipe
-from plaudit.learning.schedule import VectorSettings
+from plaudit.learning.schedule import DIRECTIONS, VectorSettings
 from plaudit.learning.watch import Watch
 from plaudit.text.encoding import Encoded
 from plaudit.text.ngrams import NgramCounts
-from plaudit.text.vocabulary import RESERVED
 
 MAX_WORDS = 1_000
 
@@ -56,6 +55,7 @@ class VectorRegression:
         self._bfloat16 = bfloat16_pays("auto")
         centred = self.vectors - self.vectors[: self._learnt].mean(axis=0)
         self._wanted = torch.from_numpy(centred)
+        self._texts = Encoded.of(text[:MAX_WORDS] for text in self.texts)
         torch.manual_seed(self.seed)
         network = Network(self._recipe, encoder.vocabulary.size, np.zeros(self.vectors.shape[1]))
         start_from(network, encoder.vocabulary, encoder)
@@ -98,7 +98,7 @@ class VectorRegression:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def _plan(self, epoch: int) -> list[Any]:
-        self._thinned = thinned(self.texts, self.settings.span_dropout, self.seed, epoch)
+        self._thinned = thinned(self._texts, self.settings.span_dropout, self.seed, epoch)
         return plan_epoch(self._thinned.lengths[: self._learnt], self.settings.batch_size, self.seed, epoch)
 
     def _loss(self, batch: NDArray[np.int64]) -> Tensor:
@@ -107,16 +107,18 @@ class VectorRegression:
     def _cosines(self, texts: Encoded, batch: NDArray[np.int64]) -> Tensor:
         ids, lengths = (torch.from_numpy(part).to(self._device) for part in block(texts, batch, MAX_WORDS))
         with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._bfloat16):
-            said = self._network.logits(ids, lengths.clamp(max=MAX_WORDS), WHOLE)
+            said = self._network.logits(ids, lengths, WHOLE)
         return nn.functional.cosine_similarity(said.float(), self._wanted[torch.from_numpy(batch)].to(self._device))
 
     def _measure(self) -> dict[str, float]:
         """The mean cosine between what it says of texts that were held out and their vectors."""
         self._network.eval()
-        held = self.texts.lengths.copy()
+        held = self._texts.lengths.copy()
         held[: self._learnt] = 0
         with torch.no_grad():
-            found = torch.cat([self._cosines(self.texts, batch) for batch in by_length(held, self.settings.batch_size)])
+            found = torch.cat(
+                [self._cosines(self._texts, batch) for batch in by_length(held, self.settings.batch_size)]
+            )
         return {"cosine": found.mean().item()}
 
 
@@ -134,14 +136,13 @@ def with_vectors(
 
     With ``folder`` each step leaves its checkpoints there.
     """
-    watch, words = watch or Watch(), [*RESERVED, *encoder.vocabulary.words]
-    found = ([words[id] for id in texts[at]] for at in range(len(texts)))
-    counts = NgramCounts.of(found, settings.order, settings.least)
+    watch = watch or Watch()
+    counts = NgramCounts.of(encoder.vocabulary.words_of(texts), settings.order, settings.least)
     watch.say(f"{len(counts):,} n-grams in {len(texts):,} texts")
     vectors = DocumentVectors(counts, settings, seed, folder and folder / "vectors", watch).run()
     told = {"settings": asdict(settings), "ngrams": len(counts)}
     made = replace(encoder, card={**encoder.card, "vectors": told})
-    for at, direction in enumerate(encoder.lstms):
+    for at, direction in enumerate(one for one in DIRECTIONS if one in encoder.lstms):
         where = folder and folder / f"{direction} vectors"
         common = (made.rounded(), direction, texts, vectors, settings, held)
         made = VectorRegression(*common, at > 0, seed, where, watch).run()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,6 +47,11 @@ class Vocabulary:
     def ids(self, words: Sequence[str]) -> list[int]:
         get = self._ids.get
         return [get(word, INFREQUENT) for word in words]
+
+    def words_of(self, texts: Iterable[Iterable[int]]) -> Iterator[list[str]]:
+        """The words of each of ``texts``, which are ids; the reserved ones where a word has none."""
+        names = (*RESERVED, *self.words)
+        return ([names[id] for id in text] for text in texts)
 
     def save(self, path: Path) -> None:
         """One word a line; the line's number, counted from 0, is the word's id."""
