@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plaudit.learning.calibration import accuracy, fit_growing_temperature, fit_temperature, log_loss
+from plaudit.learning.calibration import accuracy, fit_growing_temperature, fit_temperature, log_loss, probabilities
 
 NONE = np.zeros(1)
 
@@ -66,3 +66,14 @@ def test_texts_of_one_length_tell_nothing_of_others() -> None:
     labels = (random.random(200) < 1 / (1 + np.exp(-scores[:, 0]))).astype(np.int64)
     _, growth = fit_growing_temperature(scores * 3, np.full(200, 20), NONE, labels)
     assert growth == 0
+
+
+@pytest.mark.parametrize("units", [1, 4])
+def test_logits_become_the_probabilities_that_their_log_loss_is_of(units: int) -> None:
+    logits = np.random.default_rng(0).normal(0, 400, (9, units))
+    shares = probabilities(logits / 100)
+    assert shares.shape == (9, max(2, units))
+    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-6)
+    labels = shares.argmax(axis=1)
+    assert log_loss(logits / 100, labels) == pytest.approx(-np.log(shares.max(axis=1)).mean(), rel=1e-5)
+    assert np.isfinite(probabilities(logits)).all()

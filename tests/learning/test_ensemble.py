@@ -14,8 +14,7 @@ from safetensors.torch import load as from_safetensors
 from plaudit.bundle.bundle import Bundle
 from plaudit.bundle.classifier import Classifier
 from plaudit.errors import MissingExtra, UsageError
-from plaudit.learning.calibration import log_loss
-from plaudit.learning.ensemble import Taught, best_shares, joined, probabilities
+from plaudit.learning.ensemble import Taught, best_shares, joined
 from plaudit.learning.fitting import fit
 from plaudit.learning.network import Network
 from plaudit.learning.preparing import prepare_for
@@ -213,17 +212,6 @@ def test_shares_go_to_the_teachers_who_know() -> None:
     assert sum(shares.values()) == pytest.approx(1)
     assert shares["guesses"] <= 0.1
     assert min(shares["knows"], shares["knows too"]) >= 0.3
-
-
-@pytest.mark.parametrize("units", [1, 4])
-def test_logits_become_the_probabilities_that_their_log_loss_is_of(units: int) -> None:
-    logits = np.random.default_rng(0).normal(0, 400, (9, units))
-    shares = probabilities(logits / 100)
-    assert shares.shape == (9, max(2, units))
-    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-6)
-    labels = shares.argmax(axis=1)
-    assert log_loss(logits / 100, labels) == pytest.approx(-np.log(shares.max(axis=1)).mean(), rel=1e-5)
-    assert np.isfinite(probabilities(logits)).all()
 
 
 def test_what_a_teacher_says_is_kept_for_its_own_training(tmp_path: Path) -> None:

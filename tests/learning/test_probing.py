@@ -9,12 +9,14 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
+from plaudit.learning import probing
+from plaudit.learning.lessons import lessons
 from plaudit.learning.network import Network, start_from
 from plaudit.learning.pretrained import Pretrained
-from plaudit.learning.probing import STRENGTH, probe, regression
+from plaudit.learning.probing import HALFWAY, STRENGTH, probe, regression, started
 from plaudit.learning.recipes import Recipe
 from plaudit.text.encoding import Encoded
-from plaudit.text.prepared import Part
+from plaudit.text.prepared import Part, Preparation, Prepared, Reading
 
 
 @pytest.mark.parametrize("labels", [2, 4])
@@ -29,7 +31,7 @@ def test_the_regression_is_scikit_learns(labels: int) -> None:
 
 
 @pytest.fixture
-def started(encoder: Pretrained) -> tuple[Network, Pretrained, Part]:
+def started_from(encoder: Pretrained) -> tuple[Network, Pretrained, Part]:
     """A network that begins as an encoder whose projection looks at one state, and 200 texts with labels by it."""
     recipe = Recipe.of("lstm", embedding_dim=8, hidden_dim=8)
     network = Network(recipe, encoder.vocabulary.size, np.zeros(1))
@@ -49,20 +51,48 @@ def started(encoder: Pretrained) -> tuple[Network, Pretrained, Part]:
 
 
 def test_a_probed_network_knows_its_texts_and_only_its_last_layer_has_moved(
-    started: tuple[Network, Pretrained, Part],
+    started_from: tuple[Network, Pretrained, Part],
 ) -> None:
-    network, encoder, part = started
+    network, encoder, part = started_from
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    probe(network, encoder, part, 100, 0)
+    said = probe(network, encoder, part, 100, 0)
     moved = [name for name, value in network.state_dict().items() if not torch.equal(value, before[name])]
     assert moved == ["dense.weight"]
     weights = network.dense.weight[0]
     assert {at for at in range(16) if weights[at]} == {3, 12}
     assert weights[3] > 0
+    assert said is not None
+    assert said.shape == (200, 2)
+    assert (said.argmax(axis=1) == part.labels).mean() > 0.9
+    with torch.no_grad():
+        row = torch.from_numpy(part.texts[7].astype(np.int64)).unsqueeze(0)
+        again = torch.sigmoid(network.logits(row, torch.tensor([row.shape[1]])))
+    assert again.item() == pytest.approx(said[7, 1], abs=1e-4)
 
 
-def test_without_a_projection_nothing_moves(started: tuple[Network, Pretrained, Part], encoder: Pretrained) -> None:
-    network, _, part = started
+def test_few_labels_are_mixed_with_what_the_probe_says_of_them(
+    started_from: tuple[Network, Pretrained, Part], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, encoder, part = started_from
+    monkeypatch.setattr(probing, "load_encoder", lambda start: encoder)
+    sizes = {"train": 200, "validation": 200, "test": 0, "duplicates": 0, "vocabulary": encoder.vocabulary.size}
+    about = Preparation("made up", "", ("negative", "positive"), Reading(), "", **sizes)
+    data = Prepared(about, encoder.vocabulary, part, part, Encoded.of([]))
+    recipe = Recipe.of("lstm", embedding_dim=8, hidden_dim=8, phrases=0)
+    given = lessons(data, recipe, 0)
+    _, targets = started(network, data, recipe, given, 0)
+    said = probe(network, encoder, part, recipe.max_words, 0)
+    assert said is not None
+    share = HALFWAY / (HALFWAY + 200)
+    assert np.allclose(targets, share * said + (1 - share) * given.targets, atol=1e-5)
+    monkeypatch.setattr(probing, "PROBED", 199)
+    assert np.array_equal(started(network, data, recipe, given, 0)[1], given.targets)
+
+
+def test_without_a_projection_nothing_moves(
+    started_from: tuple[Network, Pretrained, Part], encoder: Pretrained
+) -> None:
+    network, _, part = started_from
     before = network.dense.weight.clone()
     probe(network, encoder, part, 100, 0)
     assert torch.equal(network.dense.weight, before)

@@ -77,3 +77,10 @@ def _fit(evidence: Floats, biases: Floats, labels: NDArray[np.int64]) -> tuple[f
         else:
             low = left
     return float(np.exp((low + high) / 2)), cost((low + high) / 2)
+
+
+def probabilities(logits: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Logits (n, units) as probabilities (n, labels)."""
+    both = np.concatenate([np.zeros_like(logits), logits], axis=1) if logits.shape[1] == 1 else logits
+    powers = np.exp(both - both.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)

@@ -24,7 +24,7 @@ from torch import Tensor
 from plaudit.bundle.bundle import Bundle
 from plaudit.errors import MissingExtra
 from plaudit.learning.bundling import Floats, biases_of
-from plaudit.learning.calibration import accuracy, fit_temperature, log_loss
+from plaudit.learning.calibration import accuracy, fit_temperature, log_loss, probabilities
 from plaudit.learning.distributed import World
 from plaudit.learning.lessons import Lessons, lessons
 from plaudit.learning.linear_training import linear_evidence, linear_model
@@ -239,13 +239,6 @@ def best_shares(
             loss = log_loss(biases + mixed / fit_temperature(mixed, biases, labels), labels)
             found[loss] = shares
     return found[min(found)]
-
-
-def probabilities(logits: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """Logits (n, units) as probabilities (n, labels)."""
-    both = np.concatenate([np.zeros_like(logits), logits], axis=1) if logits.shape[1] == 1 else logits
-    powers = np.exp(both - both.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def joined(forward: Mapping[str, Tensor], backward: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,37 +1,63 @@
-"""A linear probe: the last layer, fitted before anything below it moves. Knows torch, and no text.
+"""How a network begins as an encoder: its last layer is fitted before anything below it moves. Knows torch, no text.
 
-A network that starts from an encoder then begins with a layer that suits it, not with one that would tear it apart
-(Kumar et al. 2022): with a few hundred labels the difference is large.
+A layer that suits the encoder does not tear it apart as a random one would (Kumar et al. 2022).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from plaudit.learning.batches import block, by_length
-from plaudit.learning.network import Network
-from plaudit.learning.pretrained import Pretrained
-from plaudit.text.encoding import Encoded
-from plaudit.text.prepared import Part
+from plaudit.learning.calibration import probabilities
+from plaudit.learning.lessons import Lessons
+from plaudit.learning.network import Network, start_from
+from plaudit.learning.pretrained import Pretrained, load_encoder
+from plaudit.learning.recipes import Recipe
+from plaudit.text.prepared import Part, Prepared
 
 PROBED = 4_000
+HALFWAY = 2_000
 BATCH = 256
 ITERATIONS = 200
 STRENGTH = 1.0
 
 
-def probe(network: Network, encoder: Pretrained, part: Part, max_words: int, seed: int) -> None:
+def started(
+    network: Network, data: Prepared, recipe: Recipe, lessons: Lessons, seed: int
+) -> tuple[Mapping[str, Any], NDArray[np.float32]]:
+    """Makes ``network`` what the recipe's encoder is; the encoder's card, and the targets of ``lessons``.
+
+    Where there are at most `PROBED` reviews, what the fitted layer says of them is mixed into their labels, half and
+    half at `HALFWAY`, more with fewer: a network that learns a few hundred labels by heart forgets what it began with.
+    """
+    encoder = load_encoder(recipe.start)
+    start_from(network, data.vocabulary, encoder)
+    said = probe(network, encoder, data.train, recipe.max_words, seed)
+    reviews, targets = len(data.train.texts), lessons.targets
+    if said is not None and reviews <= PROBED:
+        share = np.float32(HALFWAY / (HALFWAY + reviews))
+        targets = targets.copy()
+        targets[:reviews] = share * said + (1 - share) * targets[:reviews]
+    return encoder.card, targets
+
+
+def probe(network: Network, encoder: Pretrained, part: Part, max_words: int, seed: int) -> NDArray[np.float32] | None:
     """Fits the last layer of a network that has just begun as ``encoder`` to up to `PROBED` reviews of ``part``.
 
     The encoder's projection makes document vectors of what the layer reads; where there is none, it stays as it is.
+    The probabilities (reviews, labels) that it then gives to all reviews, where all were read.
     """
     projection = encoder.projection(network.directions)
     if projection is None or not network.pooled:
-        return
-    chosen = np.random.default_rng(seed).permutation(np.flatnonzero(part.texts.lengths))[:PROBED]
-    texts, device = Encoded.of(part.texts[int(index)] for index in chosen), network.biases.device
+        return None
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(part.texts))[:PROBED])
+    texts, device = part.texts.take(chosen), network.biases.device
     vectors = torch.zeros((len(texts), len(projection)), device=device)
     projection = projection.to(device)
     network.eval()
@@ -39,9 +65,10 @@ def probe(network: Network, encoder: Pretrained, part: Part, max_words: int, see
         for batch in by_length(texts.lengths, BATCH):
             ids, lengths = (torch.from_numpy(rows).to(device) for rows in block(texts, batch, max_words))
             vectors[batch] = network.read(network.embedding(ids), lengths) @ projection.t()
-        scale = vectors.norm(dim=1).mean().clamp(min=1e-12)
-        weights = regression(vectors / scale, torch.from_numpy(part.labels[chosen]).to(device), network.biases)
+        vectors /= (scale := vectors.norm(dim=1).mean().clamp(min=1e-12))
+        weights = regression(vectors, torch.from_numpy(part.labels[chosen]).to(device), network.biases)
         network.dense.weight.copy_(weights @ projection / scale)
+        return probabilities((vectors @ weights.t() + network.biases).double().cpu().numpy())
 
 
 def regression(vectors: Tensor, labels: Tensor, biases: Tensor) -> Tensor:

@@ -29,9 +29,8 @@ from plaudit.learning.distributed import World
 from plaudit.learning.lessons import Lessons, lessons
 from plaudit.learning.lines import epoch_line
 from plaudit.learning.loss import loss_of, worst_case
-from plaudit.learning.network import Network, start_from
-from plaudit.learning.pretrained import load_encoder
-from plaudit.learning.probing import probe
+from plaudit.learning.network import Network
+from plaudit.learning.probing import started
 from plaudit.learning.recipes import NOTHING, Recipe
 from plaudit.learning.watch import CHECKPOINT_SECONDS, Interrupted, Watch
 from plaudit.text.encoding import Encoded
@@ -83,13 +82,12 @@ class Training:
         torch.manual_seed(self.seed)
         self._network = Network(self.recipe, self.data.vocabulary.size, self._biases).to(self._device)
         self._encoder_card: Mapping[str, Any] = {}
+        self._targets = self._lessons.targets
         if self.begin is not None:
             self._network.load_state_dict(self.begin)
         elif self.recipe.start != NOTHING:
-            encoder = load_encoder(self.recipe.start)
-            start_from(self._network, self.data.vocabulary, encoder)
-            self._encoder_card = encoder.card
-            probe(self._network, encoder, self.data.train, self.recipe.max_words, self.seed)
+            begun = (self._network, self.data, self.recipe, self._lessons, self.seed)
+            self._encoder_card, self._targets = started(*begun)
         table, words = self._network.embedding.weight.detach().clone(), self._narrow()
         self._optimizer = torch.optim.Adam(self._rates(), lr=self.recipe.learning_rate, fused=True)
         self._state = State(self._identity())
@@ -209,7 +207,7 @@ class Training:
         share = self.world.share
         own = batch[share]
         ids, lengths = self._block(self._texts, batch, share)
-        wanted = torch.from_numpy(self._lessons.targets[own]).to(self._device)
+        wanted = torch.from_numpy(self._targets[own]).to(self._device)
         parts = torch.from_numpy(self._weights[own] / whole).to(self._device)
         with self._arithmetic():
             if self.recipe.adversarial and ids.shape[1] > SHORT:
