@@ -32,7 +32,7 @@ def test_the_regression_is_scikit_learns(labels: int) -> None:
 
 @pytest.fixture
 def started_from(encoder: Pretrained) -> tuple[Network, Pretrained, Part]:
-    """A network that begins as an encoder whose projection looks at one state, and 200 texts with labels by it."""
+    """A network that begins as an encoder whose projection looks at two states, and 200 texts with labels by these."""
     recipe = Recipe.of("lstm", embedding_dim=8, hidden_dim=8)
     network = Network(recipe, encoder.vocabulary.size, np.zeros(1))
     start_from(network, encoder.vocabulary, encoder)
@@ -45,23 +45,28 @@ def started_from(encoder: Pretrained) -> tuple[Network, Pretrained, Part]:
     network.eval()
     with torch.no_grad():
         rows = [torch.from_numpy(texts[at].astype(np.int64)).unsqueeze(0) for at in range(len(texts))]
-        seen = [network.read(network.embedding(row), torch.tensor([row.shape[1]]))[0, 3].item() for row in rows]
-    labels = (np.array(seen) > np.median(seen)).astype(np.int64)
-    return network, replace(encoder, projections={"forward": projection}), Part(texts, labels)
+        states = [network.read(network.embedding(row), torch.tensor([row.shape[1]]))[0] for row in rows]
+    one, other = (np.array([state[at].item() for state in states]) for at in (3, 12))
+    labels = (one > np.median(one / other) * other).astype(np.int64)
+    forward = encoder.lstms["forward"]
+    return (
+        network,
+        replace(encoder, inferring={"forward": forward}, projections={"forward": projection}),
+        Part(texts, labels),
+    )
 
 
 def test_a_probed_network_knows_its_texts_and_only_its_last_layer_has_moved(
-    started_from: tuple[Network, Pretrained, Part],
+    started_from: tuple[Network, Pretrained, Part], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(probing, "STRENGTH", 1e6)
     network, encoder, part = started_from
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    said = probe(network, encoder, part, 100, 0)
+    said = probe(network, encoder.projections["forward"], part, 100)
     moved = [name for name, value in network.state_dict().items() if not torch.equal(value, before[name])]
     assert moved == ["dense.weight"]
     weights = network.dense.weight[0]
     assert {at for at in range(16) if weights[at]} == {3, 12}
-    assert weights[3] > 0
-    assert said is not None
     assert said.shape == (200, 2)
     assert (said.argmax(axis=1) == part.labels).mean() > 0.9
     with torch.no_grad():
@@ -70,29 +75,36 @@ def test_a_probed_network_knows_its_texts_and_only_its_last_layer_has_moved(
     assert again.item() == pytest.approx(said[7, 1], abs=1e-4)
 
 
+def prepared(encoder: Pretrained, part: Part) -> Prepared:
+    sizes = {"train": 200, "validation": 200, "test": 0, "duplicates": 0, "vocabulary": encoder.vocabulary.size}
+    about = Preparation("made up", "", ("negative", "positive"), Reading(), "", **sizes)
+    return Prepared(about, encoder.vocabulary, part, part)
+
+
 def test_few_labels_are_mixed_with_what_the_probe_says_of_them(
     started_from: tuple[Network, Pretrained, Part], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network, encoder, part = started_from
     monkeypatch.setattr(probing, "load_encoder", lambda start: encoder)
-    sizes = {"train": 200, "validation": 200, "test": 0, "duplicates": 0, "vocabulary": encoder.vocabulary.size}
-    about = Preparation("made up", "", ("negative", "positive"), Reading(), "", **sizes)
-    data = Prepared(about, encoder.vocabulary, part, part, Encoded.of([]))
+    data = prepared(encoder, part)
     recipe = Recipe.of("lstm", embedding_dim=8, hidden_dim=8, phrases=0)
     given = lessons(data, recipe, 0)
     _, targets = started(network, data, recipe, given, 0)
-    said = probe(network, encoder, part, recipe.max_words, 0)
-    assert said is not None
+    said = probe(network, encoder.projections["forward"], part, recipe.max_words)
     share = HALFWAY / (HALFWAY + 200)
     assert np.allclose(targets, share * said + (1 - share) * given.targets, atol=1e-5)
-    monkeypatch.setattr(probing, "PROBED", 199)
+    monkeypatch.setattr(probing, "FEW", 199)
     assert np.array_equal(started(network, data, recipe, given, 0)[1], given.targets)
 
 
-def test_without_a_projection_nothing_moves(
-    started_from: tuple[Network, Pretrained, Part], encoder: Pretrained
+def test_many_reviews_begin_with_the_language_model_and_few_with_what_infers_vectors(
+    started_from: tuple[Network, Pretrained, Part], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network, _, part = started_from
-    before = network.dense.weight.clone()
-    probe(network, encoder, part, 100, 0)
-    assert torch.equal(network.dense.weight, before)
+    network, encoder, part = started_from
+    moved = {name: value + 1 for name, value in encoder.lstms["forward"].items()}
+    monkeypatch.setattr(probing, "load_encoder", lambda start: replace(encoder, inferring={"forward": moved}))
+    data, recipe = prepared(encoder, part), Recipe.of("lstm", embedding_dim=8, hidden_dim=8, phrases=0)
+    for few, expected in ((200, moved), (199, encoder.lstms["forward"])):
+        monkeypatch.setattr(probing, "FEW", few)
+        started(network, data, recipe, lessons(data, recipe, 0), 0)
+        assert torch.equal(network.lstms["forward"].state_dict()["weight_hh_l0"], expected["weight_hh_l0"])

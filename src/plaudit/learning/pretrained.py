@@ -25,20 +25,23 @@ from plaudit.text.vocabulary import Vocabulary
 
 CARD, VOCABULARY, WEIGHTS = "card.json", "vocabulary.txt", "weights.safetensors"
 FILES = (CARD, VOCABULARY, WEIGHTS)
-EMBEDDING, SCALE, PROJECTION = "embedding", "embedding_scale", "projection"
+EMBEDDING, SCALE = "embedding", "embedding_scale"
+INFERRING, PROJECTION = "inferring", "projection"
 
 
 @dataclass(frozen=True)
 class Pretrained:
     """``embedding`` (words, embedding), and by direction the tensors of one LSTM layer by torch's names, in float32.
 
-    ``projections`` (vector, 2 * hidden) make a document vector of the mean and the maximum of a direction's states.
+    ``lstms`` are the language models'. ``inferring`` are LSTMs that have gone on from there to infer document vectors,
+    by ``projections`` (vector, 2 * hidden) of the mean and the maximum of their states; an encoder may have none.
     """
 
     card: Mapping[str, Any]
     vocabulary: Vocabulary
     embedding: Tensor
     lstms: Mapping[str, Mapping[str, Tensor]]
+    inferring: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
     projections: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
@@ -90,10 +93,10 @@ class Pretrained:
     def _weights(self) -> bytes:
         rows, scales = int8_rows(self.embedding.numpy())
         tensors = {EMBEDDING: torch.from_numpy(rows), SCALE: torch.from_numpy(scales)}
-        for direction, lstm in self.lstms.items():
-            tensors |= {f"{direction}.{name}": value.half().contiguous() for name, value in lstm.items()}
-        for direction, projection in self.projections.items():
-            tensors[f"{PROJECTION}.{direction}"] = projection.half().contiguous()
+        named = {**self.lstms, PROJECTION: self.projections}
+        named |= {f"{INFERRING} {direction}": lstm for direction, lstm in self.inferring.items()}
+        for kind, own in named.items():
+            tensors |= {f"{kind}.{name}": value.half().contiguous() for name, value in own.items()}
         return to_safetensors(tensors)
 
     @classmethod
@@ -101,16 +104,14 @@ class Pretrained:
         embedding = tensors[EMBEDDING].float() * tensors[SCALE].float().unsqueeze(1)
         if len(embedding) != vocabulary.size:
             raise ValueError(f"{len(embedding)} vectors for {vocabulary.size} words")
-        lstms: dict[str, dict[str, Tensor]] = {}
-        projections: dict[str, Tensor] = {}
+        named: dict[str, dict[str, Tensor]] = {}
         for name, value in tensors.items():
             if name not in (EMBEDDING, SCALE):
                 kind, own = name.split(".")
-                if kind == PROJECTION:
-                    projections[own] = value.float()
-                else:
-                    lstms.setdefault(kind, {})[own] = value.float()
-        return cls(card, vocabulary, embedding, lstms, projections)
+                named.setdefault(kind, {})[own] = value.float()
+        projections = named.pop(PROJECTION, {})
+        inferring = {direction: named.pop(f"{INFERRING} {direction}") for direction in projections}
+        return cls(card, vocabulary, embedding, named, inferring, projections)
 
 
 def free_for_an_encoder(folder: Path) -> None:

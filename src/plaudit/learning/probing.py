@@ -6,6 +6,7 @@ A layer that suits the encoder does not tear it apart as a random one would (Kum
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,11 @@ from plaudit.learning.batches import block, by_length
 from plaudit.learning.calibration import probabilities
 from plaudit.learning.lessons import Lessons
 from plaudit.learning.network import Network, start_from
-from plaudit.learning.pretrained import Pretrained, load_encoder
+from plaudit.learning.pretrained import load_encoder
 from plaudit.learning.recipes import Recipe
 from plaudit.text.prepared import Part, Prepared
 
-PROBED = 4_000
+FEW = 4_000
 HALFWAY = 2_000
 BATCH = 256
 ITERATIONS = 200
@@ -33,40 +34,37 @@ def started(
 ) -> tuple[Mapping[str, Any], NDArray[np.float32]]:
     """Makes ``network`` what the recipe's encoder is; the encoder's card, and the targets of ``lessons``.
 
-    Where there are at most `PROBED` reviews, what the fitted layer says of them is mixed into their labels, half and
-    half at `HALFWAY`, more with fewer: a network that learns a few hundred labels by heart forgets what it began with.
+    With `FEW` reviews or fewer it begins as what infers document vectors, if the encoder has that, and with a probe.
+    What this says of the reviews is mixed into their labels, half and half at `HALFWAY`, more with fewer: a network
+    that learns a few hundred labels by heart forgets what it began with.
     """
     encoder = load_encoder(recipe.start)
-    start_from(network, data.vocabulary, encoder)
-    said = probe(network, encoder, data.train, recipe.max_words, seed)
     reviews, targets = len(data.train.texts), lessons.targets
-    if said is not None and reviews <= PROBED:
-        share = np.float32(HALFWAY / (HALFWAY + reviews))
-        targets = targets.copy()
-        targets[:reviews] = share * said + (1 - share) * targets[:reviews]
-    return encoder.card, targets
+    projection = encoder.projection(network.directions) if reviews <= FEW and network.pooled else None
+    if projection is None:
+        start_from(network, data.vocabulary, encoder)
+        return encoder.card, targets
+    start_from(network, data.vocabulary, replace(encoder, lstms=encoder.inferring))
+    said = probe(network, projection, data.train, recipe.max_words)
+    share = np.float32(HALFWAY / (HALFWAY + reviews))
+    mixed = share * said + (1 - share) * targets[:reviews]
+    return encoder.card, np.concatenate([mixed, targets[reviews:]])
 
 
-def probe(network: Network, encoder: Pretrained, part: Part, max_words: int, seed: int) -> NDArray[np.float32] | None:
-    """Fits the last layer of a network that has just begun as ``encoder`` to up to `PROBED` reviews of ``part``.
+def probe(network: Network, projection: Tensor, part: Part, max_words: int) -> NDArray[np.float32]:
+    """Fits the network's last layer to ``part``; the probabilities (reviews, labels) that it then gives.
 
-    The encoder's projection makes document vectors of what the layer reads; where there is none, it stays as it is.
-    The probabilities (reviews, labels) that it then gives to all reviews, where all were read.
+    ``projection`` (vector, states) makes document vectors of what the layer reads.
     """
-    projection = encoder.projection(network.directions)
-    if projection is None or not network.pooled:
-        return None
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(part.texts))[:PROBED])
-    texts, device = part.texts.take(chosen), network.biases.device
-    vectors = torch.zeros((len(texts), len(projection)), device=device)
-    projection = projection.to(device)
+    device = network.biases.device
+    vectors, projection = torch.zeros((len(part.texts), len(projection)), device=device), projection.to(device)
     network.eval()
     with torch.no_grad():
-        for batch in by_length(texts.lengths, BATCH):
-            ids, lengths = (torch.from_numpy(rows).to(device) for rows in block(texts, batch, max_words))
+        for batch in by_length(part.texts.lengths, BATCH):
+            ids, lengths = (torch.from_numpy(rows).to(device) for rows in block(part.texts, batch, max_words))
             vectors[batch] = network.read(network.embedding(ids), lengths) @ projection.t()
         vectors /= (scale := vectors.norm(dim=1).mean().clamp(min=1e-12))
-        weights = regression(vectors, torch.from_numpy(part.labels[chosen]).to(device), network.biases)
+        weights = regression(vectors, torch.from_numpy(part.labels).to(device), network.biases)
         network.dense.weight.copy_(weights @ projection / scale)
         return probabilities((vectors @ weights.t() + network.biases).double().cpu().numpy())
 

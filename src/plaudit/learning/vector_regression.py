@@ -20,7 +20,7 @@ from plaudit.learning.document_vectors import DocumentVectors
 from plaudit.learning.network import WHOLE, Network, start_from
 from plaudit.learning.pretrained import Pretrained
 from plaudit.learning.recipes import Recipe
-from plaudit.learning.schedule import DIRECTIONS, VectorSettings
+from plaudit.learning.schedule import VectorSettings
 from plaudit.learning.watch import Watch
 from plaudit.text.encoding import Encoded
 from plaudit.text.ngrams import NgramCounts
@@ -32,8 +32,7 @@ MAX_WORDS = 1_000
 class VectorRegression:
     """One direction of ``encoder`` learns to say ``vectors`` (texts, dim) of ``texts``; `run` it.
 
-    The last ``held`` texts only measure it. With ``settled`` word vectors stay as they are, for the direction that has
-    learnt with them before.
+    Word vectors stay as they are. The last ``held`` texts only measure it.
     """
 
     encoder: Pretrained
@@ -42,14 +41,13 @@ class VectorRegression:
     vectors: NDArray[np.float32]
     settings: VectorSettings
     held: int
-    settled: bool = False
     seed: int = 0
     folder: Path | None = None
     watch: Watch = field(default_factory=Watch)
 
     @made_ready()
     def run(self) -> Pretrained:
-        """The encoder with new weights in this direction, and the projection of their pooled states to a vector."""
+        """The encoder with an LSTM more, which infers vectors, and the projection that makes them of its states."""
         settings, encoder, name = self.settings, self.encoder, self.direction
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._bfloat16 = bfloat16_pays("auto")
@@ -59,7 +57,7 @@ class VectorRegression:
         torch.manual_seed(self.seed)
         network = Network(self._recipe, encoder.vocabulary.size, np.zeros(self.vectors.shape[1]))
         start_from(network, encoder.vocabulary, encoder)
-        network.embedding.requires_grad_(not self.settled)
+        network.embedding.requires_grad_(False)
         self._network = network.to(self._device)
         how = (settings.regression_epochs, settings.regression_rate, settings.warm_up, settings.clip, self.seed)
         descent = Descent(f"{name} vectors", self._network, self._identity(), *how, self.folder, self.watch)
@@ -70,8 +68,7 @@ class VectorRegression:
         return replace(
             encoder,
             card={**encoder.card, "vectors": told},
-            embedding=network.embedding.weight.detach().clone(),
-            lstms={**encoder.lstms, name: lstm},
+            inferring={**encoder.inferring, name: lstm},
             projections={**encoder.projections, name: network.dense.weight.detach().clone()},
         )
 
@@ -132,7 +129,7 @@ def with_vectors(
     folder: Path | None = None,
     watch: Watch | None = None,
 ) -> Pretrained:
-    """The encoder once all its directions infer the document vectors of ``texts``, the first with words that move.
+    """The encoder with LSTMs more that infer the document vectors of ``texts``, one for each of its directions.
 
     With ``folder`` each step leaves its checkpoints there.
     """
@@ -141,9 +138,8 @@ def with_vectors(
     watch.say(f"{len(counts):,} n-grams in {len(texts):,} texts")
     vectors = DocumentVectors(counts, settings, seed, folder and folder / "vectors", watch).run()
     told = {"settings": asdict(settings), "ngrams": len(counts)}
-    made = replace(encoder, card={**encoder.card, "vectors": told})
-    for at, direction in enumerate(one for one in DIRECTIONS if one in encoder.lstms):
+    made = replace(encoder.rounded(), card={**encoder.card, "vectors": told})
+    for direction in encoder.lstms:
         where = folder and folder / f"{direction} vectors"
-        common = (made.rounded(), direction, texts, vectors, settings, held)
-        made = VectorRegression(*common, at > 0, seed, where, watch).run()
+        made = VectorRegression(made, direction, texts, vectors, settings, held, seed, where, watch).run()
     return made
