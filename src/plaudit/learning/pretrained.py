@@ -1,7 +1,7 @@
 """A pretrained encoder: what a language model learnt of words and their order, to start a classifier from.
 
 On disk a folder: card.json says what it was trained on and how, vocabulary.txt its words, weights.safetensors its
-embedding as one int8 row and one scale a word, and its LSTMs in float16.
+embedding as one int8 row and one scale a word, its language models in float16, and what infers vectors in int8.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ from plaudit.text.vocabulary import Vocabulary
 
 CARD, VOCABULARY, WEIGHTS = "card.json", "vocabulary.txt", "weights.safetensors"
 FILES = (CARD, VOCABULARY, WEIGHTS)
-EMBEDDING, SCALE = "embedding", "embedding_scale"
-INFERRING, PROJECTION = "inferring", "projection"
+EMBEDDING, INFERRING, PROJECTION, SCALE = "embedding", "inferring", "projection", "_scale"
 
 
 @dataclass(frozen=True)
@@ -91,27 +90,40 @@ class Pretrained:
             raise UsageError(f"{folder}: no sound encoder there ({error}): plaudit pretrain makes one") from None
 
     def _weights(self) -> bytes:
-        rows, scales = int8_rows(self.embedding.numpy())
-        tensors = {EMBEDDING: torch.from_numpy(rows), SCALE: torch.from_numpy(scales)}
-        named = {**self.lstms, PROJECTION: self.projections}
-        named |= {f"{INFERRING} {direction}": lstm for direction, lstm in self.inferring.items()}
-        for kind, own in named.items():
+        tensors = _in_bytes(EMBEDDING, self.embedding)
+        for kind, own in {**self.lstms, PROJECTION: self.projections}.items():
             tensors |= {f"{kind}.{name}": value.half().contiguous() for name, value in own.items()}
+        for direction, lstm in self.inferring.items():
+            for name, value in lstm.items():
+                tensors |= _in_bytes(f"{INFERRING} {direction}.{name}", value)
         return to_safetensors(tensors)
 
     @classmethod
     def _of(cls, card: Mapping[str, Any], vocabulary: Vocabulary, tensors: Mapping[str, Tensor]) -> Pretrained:
-        embedding = tensors[EMBEDDING].float() * tensors[SCALE].float().unsqueeze(1)
+        named: dict[str, dict[str, Tensor]] = {}
+        for name in tensors:
+            if not name.endswith(SCALE):
+                kind, _, own = name.partition(".")
+                named.setdefault(kind, {})[own] = _in_floats(name, tensors)
+        embedding = named.pop(EMBEDDING)[""]
         if len(embedding) != vocabulary.size:
             raise ValueError(f"{len(embedding)} vectors for {vocabulary.size} words")
-        named: dict[str, dict[str, Tensor]] = {}
-        for name, value in tensors.items():
-            if name not in (EMBEDDING, SCALE):
-                kind, own = name.split(".")
-                named.setdefault(kind, {})[own] = value.float()
         projections = named.pop(PROJECTION, {})
         inferring = {direction: named.pop(f"{INFERRING} {direction}") for direction in projections}
         return cls(card, vocabulary, embedding, named, inferring, projections)
+
+
+def _in_bytes(name: str, value: Tensor) -> dict[str, Tensor]:
+    """A matrix as int8 rows with a scale each, anything else in float16."""
+    if value.ndim != 2:
+        return {name: value.half().contiguous()}
+    rows, scales = int8_rows(value.numpy())
+    return {name: torch.from_numpy(rows), name + SCALE: torch.from_numpy(scales)}
+
+
+def _in_floats(name: str, tensors: Mapping[str, Tensor]) -> Tensor:
+    scales = tensors.get(name + SCALE)
+    return tensors[name].float() * (1 if scales is None else scales.float().unsqueeze(1))
 
 
 def free_for_an_encoder(folder: Path) -> None:
