@@ -42,7 +42,8 @@ def _settings(command: Any) -> Any:
     help=f"Learn a language from texts, labels unread: write the encoder that training starts from.\n\n"
     f"{shared.REVIEWS_HELP} The training half is learnt from, but for the tenth that validates trainings, and IMDb's"
     " 50,000 reviews without a label; no text of the test half is.\n\nPlaudit comes with an encoder made by `plaudit"
-    " pretrain imdb`. Killed at any moment, the same command goes on from the last checkpoint, ten minutes back.",
+    " pretrain imdb --vector-epochs 0`. Killed at any moment, the same command goes on from the last checkpoint, ten"
+    " minutes back.",
     epilog=shared.examples(
         "plaudit pretrain imdb --out encoder", "plaudit pretrain mine.jsonl --out mine --epochs 10",
     ),
