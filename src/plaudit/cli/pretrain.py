@@ -42,7 +42,8 @@ def _settings(command: Any) -> Any:
     help=f"Learn a language from texts, labels unread: write the encoder that training starts from.\n\n"
     f"{shared.REVIEWS_HELP} The training half is learnt from, but for the tenth that validates trainings, and IMDb's"
     " 50,000 reviews without a label; no text of the test half is.\n\nPlaudit comes with an encoder made by `plaudit"
-    " pretrain imdb`. Killed at any moment, the same command goes on from the last checkpoint, ten minutes back.",
+    " pretrain imdb --vector-epochs 0`. Killed at any moment, the same command goes on from the last checkpoint, ten"
+    " minutes back.",
     epilog=shared.examples(
         "plaudit pretrain imdb --out encoder", "plaudit pretrain mine.jsonl --out mine --epochs 10",
     ),
@@ -52,11 +53,11 @@ def _settings(command: Any) -> Any:
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1), help="Seed of all chance.")
 @click.option(
     "--vector-epochs",
-    default=0,
+    default=VectorSettings().epochs,
     show_default=True,
     type=click.IntRange(0, 10_000),
-    help="Passes that find each text's document vector, which two LSTMs more then learn to infer: 24 is a good number."
-    " More than 0 needs the 'pretrain' extra.",
+    help="Passes that find each text's document vector, which the LSTMs then learn to infer. 0: none, no 'pretrain'"
+    " extra needed; a few hundred labels then teach less.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the encoder's card as JSON.")
 @_settings

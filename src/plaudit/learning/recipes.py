@@ -176,6 +176,7 @@ RECIPES: Mapping[str, Recipe] = {
             about="one LSTM that reads both ways, taught by others on reviews without a label too: hours",
             direction="both",
             unlabelled=1_000_000,
+            vector_epochs=24,
             turns=2,
         ),
     )
