@@ -71,7 +71,7 @@ def offline(credentials: None, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def aws(account: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
     monkeypatch.setattr(Stack, "pause", 0.01)
-    monkeypatch.setattr(training, "send_source", lambda storage, track: storage.put("base/source/x.tar.gz", b"code"))
+    monkeypatch.setattr(training, "send_source", lambda storage, *_: storage.put("base/source/x.tar.gz", b"code"))
     return account
 
 

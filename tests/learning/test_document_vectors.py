@@ -13,6 +13,7 @@ from plaudit.learning import document_vectors
 from plaudit.learning.document_vectors import PARTS, DocumentVectors
 from plaudit.learning.schedule import VectorSettings
 from plaudit.learning.watch import Interrupted, Watch
+from plaudit.text.encoding import Encoded
 from plaudit.text.ngrams import NgramCounts
 
 SUBJECTS, TEXTS = 3, 60
@@ -95,6 +96,11 @@ def test_a_checkpoint_of_other_vectors_is_not_taken(
     counts: NgramCounts, vectors: document_vectors.Singles, tmp_path: Path
 ) -> None:
     DocumentVectors(counts, replace(SETTINGS, epochs=1), 1, tmp_path).run()
+    assert np.array_equal(DocumentVectors(counts, SETTINGS, 1, tmp_path).run(), vectors)
+    ids = counts.ngrams.ids.copy()
+    ids[[0, -1]] = ids[[-1, 0]]  # as many texts, n-grams and pairs, and other pairs
+    other = replace(counts, ngrams=Encoded(ids, counts.ngrams.offsets))
+    DocumentVectors(other, SETTINGS, 1, tmp_path).run()
     assert np.array_equal(DocumentVectors(counts, SETTINGS, 1, tmp_path).run(), vectors)
 
 

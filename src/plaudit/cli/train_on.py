@@ -139,7 +139,8 @@ def _planned(
     flags = {"recipe": chosen.name, "seed": seed, **settings, **_column_flags(columns)}
     digest = training_job.digest_of(found.fingerprint, chosen.to_json(), seed, image.name, __version__)
     say(f"recipe {chosen.name}: {len(found.train):,} reviews of {found.name}")
-    return training_job.TrainingPlan(digest, flags, images.uri(image, region), fleet)
+    vectors = chosen.vector_epochs > 0
+    return training_job.TrainingPlan(digest, flags, images.uri(image, region), fleet, vectors)
 
 
 def _column_flags(columns: Columns) -> dict[str, str]:
@@ -162,7 +163,7 @@ def _show(account: Account, plan: TrainingPlan, options: OnSageMaker) -> None:
     own = f"arn:{account.partition}:iam::{ACCOUNT_PLACEHOLDER}:role/{PREFIX}/{region}/{PREFIX}-base-TrainingRole"
     role = options.role or own
     request = job_request(
-        plan, bucket=bucket, region=region, role=role, source=f"s3://{bucket}/{source_key()}",
+        plan, bucket=bucket, region=region, role=role, source=f"s3://{bucket}/{source_key(plan.libraries)}",
         data=f"s3://{bucket}/{plan.prefix}data/",
     )  # fmt: skip
     bill = plan.fleet.at_most

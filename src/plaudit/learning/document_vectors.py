@@ -7,6 +7,7 @@ counts; no words, no network.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
@@ -52,16 +53,18 @@ class DocumentVectors:
         random = np.random.default_rng(self.seed)
         sizes = (len(self.counts.ngrams), len(self.counts))
         texts, ngrams = (_begun(random, size, settings.dim) for size in sizes)
-        self._identity = json.dumps([asdict(settings), self.seed, sizes, len(self.counts.ngrams.ids)])
+        pairs = self.counts.ngrams
+        digest = hashlib.sha256(pairs.ids.tobytes() + pairs.offsets.tobytes()).hexdigest()
+        self._identity = json.dumps([asdict(settings), self.seed, sizes, digest])
         done = self._restore(texts, ngrams)
         rounds = range(done, settings.epochs * PARTS)
         if not rounds:
             return _of_length_1(texts)
-        pairs = _Pairs.of(self.counts, self.seed)
+        parts = _Pairs.of(self.counts, self.seed)
         saved = time.perf_counter()
         with ThreadPoolExecutor(PARTS) as threads:
             for at in self.watch.track(rounds, "document vectors  round", len(rounds)):
-                list(threads.map(lambda part, at=at: self._meet(pairs, part, at, texts, ngrams), range(PARTS)))
+                list(threads.map(lambda part, at=at: self._meet(parts, part, at, texts, ngrams), range(PARTS)))
                 stop = self.watch.stop()
                 if stop or time.perf_counter() - saved > CHECKPOINT_SECONDS:
                     self._save(at + 1, texts, ngrams)

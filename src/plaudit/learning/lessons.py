@@ -12,7 +12,8 @@ from plaudit.learning.phrases import phrases
 from plaudit.learning.recipes import Recipe
 from plaudit.text.encoding import Encoded
 from plaudit.text.prepared import Prepared
-from plaudit.text.words import words
+from plaudit.text.vocabulary import Vocabulary
+from plaudit.text.words import Cleaning, words
 
 SENTIMENT = ("negative", "positive")
 
@@ -54,11 +55,18 @@ def lessons(data: Prepared, recipe: Recipe, seed: int) -> Lessons:
     if not recipe.phrases or data.about.labels != SENTIMENT:
         return own
     count = min(recipe.phrases, max(PHRASES_A_REVIEW * len(data.train.texts), FEWEST_PHRASES))
-    texts, shares = zip(*phrases(count, seed), strict=True)
-    encoded = Encoded.of(data.vocabulary.ids(words(text, recipe.cleaning)) for text in texts)
-    positive = np.array(shares, dtype=np.float32)
-    added = Lessons(encoded, np.stack([1 - positive, positive], axis=1), phrases=count)
+    texts, positive = encoded_phrases(count, seed, data.vocabulary, recipe.cleaning)
+    added = Lessons(texts, np.stack([1 - positive, positive], axis=1), phrases=count)
     return added.with_more(own.texts, own.targets)
+
+
+def encoded_phrases(
+    count: int, seed: int, vocabulary: Vocabulary, cleaning: Cleaning
+) -> tuple[Encoded, NDArray[np.float32]]:
+    """So many phrases as ids, and how positive each is (count,): 0, 0.5 or 1."""
+    made = phrases(count, seed)
+    encoded = Encoded.of(vocabulary.ids(words(text, cleaning)) for text, _ in made)
+    return encoded, np.array([share for _, share in made], dtype=np.float32)
 
 
 FEWEST_PHRASES, PHRASES_A_REVIEW = 5_000, 10

@@ -44,7 +44,8 @@ class VectorSettings:
     """Every setting of the document vectors, and of how LSTMs learn to infer them.
 
     An n-gram of up to ``order`` words stands in at least ``least`` texts. ``negatives`` others are drawn for each one
-    that stands in a text; ``sharpness`` is what a cosine is multiplied by. 0 ``epochs``: no vectors at all.
+    that stands in a text; ``sharpness`` is what a cosine is multiplied by. 0 ``epochs``: no vectors at all. The LSTMs
+    also learn of how many ``phrases`` whether they are positive; one counts for ``phrase_weight`` of a text.
     """
 
     dim: int = 128
@@ -57,6 +58,8 @@ class VectorSettings:
     regression_epochs: int = 2
     regression_rate: float = 2.5e-3
     batch_size: int = 64
+    phrases: int = 160_000
+    phrase_weight: float = 0.4
     span_dropout: float = 0.5
     dropout: float = 0.1
     word_dropout: float = 0.05

@@ -1,8 +1,12 @@
-"""An encoder's LSTMs learn to infer the document vectors of texts. Knows ids and vectors; no words, no labels."""
+"""An encoder's LSTMs learn to infer the document vectors of texts, and which made-up phrases are positive.
+
+Knows ids and vectors, and no label of a text.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -14,9 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from plaudit.learning.arithmetic import bfloat16_pays, made_ready
-from plaudit.learning.batches import block, by_length, plan_epoch, thinned
+from plaudit.learning.batches import block, blocks, by_length, plan_epoch, thinned
 from plaudit.learning.descent import Descent
 from plaudit.learning.document_vectors import DocumentVectors
+from plaudit.learning.lessons import encoded_phrases
 from plaudit.learning.network import WHOLE, Network, start_from
 from plaudit.learning.pretrained import Pretrained
 from plaudit.learning.recipes import Recipe
@@ -32,7 +37,8 @@ MAX_WORDS = 1_000
 class VectorRegression:
     """One direction of ``encoder`` learns to say ``vectors`` (texts, dim) of ``texts``; `run` it.
 
-    Word vectors stay as they are. The last ``held`` texts only measure it.
+    One number more, after the vector, is the log-odds that a phrase is positive; a phrase's own vector is 0. Word
+    vectors stay as they are. The last ``held`` texts only measure it.
     """
 
     encoder: Pretrained
@@ -51,11 +57,14 @@ class VectorRegression:
         settings, encoder, name = self.settings, self.encoder, self.direction
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._bfloat16 = bfloat16_pays("auto")
-        centred = self.vectors - self.vectors[: self._learnt].mean(axis=0)
-        self._wanted = torch.from_numpy(centred)
-        self._texts = Encoded.of(text[:MAX_WORDS] for text in self.texts)
+        centred = torch.from_numpy(self.vectors - self.vectors[: self._learnt].mean(axis=0))
+        phrases, positive = encoded_phrases(settings.phrases, self.seed, encoder.vocabulary, self._recipe.cleaning)
+        self._wanted = torch.cat([nn.functional.normalize(centred), torch.zeros(len(phrases), centred.shape[1])])
+        self._positive = torch.from_numpy(positive)
+        self._texts = Encoded.of(itertools.chain((text[:MAX_WORDS] for text in self.texts), phrases))
         torch.manual_seed(self.seed)
-        network = Network(self._recipe, encoder.vocabulary.size, np.zeros(self.vectors.shape[1]))
+        said = centred.shape[1] + bool(settings.phrases)
+        network = Network(self._recipe, encoder.vocabulary.size, np.zeros(said))
         start_from(network, encoder.vocabulary, encoder)
         network.embedding.requires_grad_(False)
         self._network = network.to(self._device)
@@ -88,35 +97,52 @@ class VectorRegression:
         )
 
     def _identity(self) -> str:
-        digest = hashlib.sha256(self.vectors.tobytes() + self.texts.ids.tobytes()).hexdigest()
-        weights = [self.encoder.lstms[self.direction]["weight_hh_l0"], self.encoder.embedding]
-        begin = hashlib.sha256(b"".join(value.numpy().tobytes() for value in weights)).hexdigest()
-        parts = (asdict(self.settings), self.seed, self._bfloat16, torch.__version__, digest, begin)
+        digest = hashlib.sha256(self.vectors.tobytes() + self._texts.ids.tobytes() + self._texts.offsets.tobytes())
+        for value in (self.encoder.embedding, *self.encoder.lstms[self.direction].values()):
+            digest.update(value.numpy().tobytes())
+        parts = (asdict(self.settings), self.seed, self._bfloat16, torch.__version__, digest.hexdigest())
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def _plan(self, epoch: int) -> list[Any]:
         self._thinned = thinned(self._texts, self.settings.span_dropout, self.seed, epoch)
-        return plan_epoch(self._thinned.lengths[: self._learnt], self.settings.batch_size, self.seed, epoch)
+        lengths = self._thinned.lengths.copy()
+        lengths[self._learnt : len(self.texts)] = 0
+        return plan_epoch(lengths, self.settings.batch_size, self.seed, epoch, self.settings.phrases)
 
     def _loss(self, batch: NDArray[np.int64]) -> Tensor:
-        return 1 - self._cosines(self._thinned, batch).mean()
+        """The mean squared distance to the vectors, and to nothing for phrases, with the phrases' cross-entropy."""
+        phrases = int((batch >= len(self.texts)).sum())
+        total = torch.zeros((), device=self._device)
+        for alike in blocks(self._thinned.lengths, batch):
+            said, wanted = self._said(self._thinned, alike)
+            each = (said[:, : wanted.shape[1]] - wanted).square().sum(1)
+            made_up = torch.from_numpy(alike[alike >= len(self.texts)]) - len(self.texts)
+            texts = len(alike) - len(made_up)
+            total = total + each[:texts].sum() / (len(batch) - phrases)
+            if len(made_up):
+                odds, positive = said[texts:, -1], self._positive[made_up].to(self._device)
+                crossed = nn.functional.binary_cross_entropy_with_logits(odds, positive, reduction="sum")
+                total = total + self.settings.phrase_weight * (each[texts:].sum() + crossed) / phrases
+        return total
 
-    def _cosines(self, texts: Encoded, batch: NDArray[np.int64]) -> Tensor:
+    def _said(self, texts: Encoded, batch: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """What the network says of the texts in ``batch``, and the vectors that it should have said."""
         ids, lengths = (torch.from_numpy(part).to(self._device) for part in block(texts, batch, MAX_WORDS))
         with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._bfloat16):
             said = self._network.logits(ids, lengths, WHOLE)
-        return nn.functional.cosine_similarity(said.float(), self._wanted[torch.from_numpy(batch)].to(self._device))
+        return said.float(), self._wanted[torch.from_numpy(batch)].to(self._device)
 
     def _measure(self) -> dict[str, float]:
         """The mean cosine between what it says of texts that were held out and their vectors."""
         self._network.eval()
         held = self._texts.lengths.copy()
-        held[: self._learnt] = 0
+        held[: self._learnt] = held[len(self.texts) :] = 0
+        found = []
         with torch.no_grad():
-            found = torch.cat(
-                [self._cosines(self._texts, batch) for batch in by_length(held, self.settings.batch_size)]
-            )
-        return {"cosine": found.mean().item()}
+            for batch in by_length(held, self.settings.batch_size):
+                said, wanted = self._said(self._texts, batch)
+                found.append(nn.functional.cosine_similarity(said[:, : wanted.shape[1]], wanted))
+        return {"cosine": torch.cat(found).mean().item()}
 
 
 def with_vectors(

@@ -40,7 +40,9 @@ def storage(account: Account, monkeypatch: pytest.MonkeyPatch) -> Storage:
     """The account's bucket, with the job's code in it: gathering it is tested elsewhere."""
     monkeypatch.setattr(Stack, "pause", 0.01)
     monkeypatch.setattr(
-        training, "send_source", lambda storage, track: storage.put("base/source/x/sourcedir.tar.gz", b"code")
+        training,
+        "send_source",
+        lambda storage, *_: storage.put("base/source/x/sourcedir.tar.gz", b"code"),
     )
     return Storage(account, base.ensure(account, training=True).bucket)
 

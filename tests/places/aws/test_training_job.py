@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 from datetime import date
 from importlib import import_module
 from pathlib import Path
@@ -25,7 +26,7 @@ from plaudit.errors import UsageError
 from plaudit.learning.lines import METRICS
 from plaudit.learning.recipes import RECIPES
 from plaudit.places.aws import images, limits
-from plaudit.places.aws.parts import TRAINING, Target, package
+from plaudit.places.aws.parts import TRAINING, VECTORS, Target, package, unpacked
 from plaudit.places.aws.training_job import (
     CHANNEL,
     SOURCES,
@@ -209,7 +210,7 @@ def test_names_that_a_job_would_pass_over_are_changed() -> None:
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The job's code for this Python."""
-    return source_archive(tmp_path_factory.mktemp("source") / "sourcedir.tar.gz", Target.here())
+    return source_archive(tmp_path_factory.mktemp("source") / "sourcedir.tar.gz", target=Target.here())
 
 
 @pytest.fixture(scope="module")
@@ -262,6 +263,31 @@ def test_the_code_trains_beside_torch_alone(source: Path, tmp_path: Path) -> Non
     assert (tmp_path / "bundle" / "manifest.json").exists()
     line = next(line for line in done.stderr.splitlines() if "epoch" in line)
     assert all(re.search(regex, line) for regex in METRICS.values()), line
+
+
+def test_a_training_with_document_vectors_brings_what_finds_them(tmp_path: Path) -> None:
+    """Compiled and run with nothing on the path but what is sent."""
+    with_vectors = replace(plan(None), vectors=True)
+    assert set(with_vectors.libraries) == {*TRAINING, *VECTORS}
+    assert source_key(with_vectors.libraries) != source_key(plan(None).libraries)
+    needed = ("ml_dtypes", "numpy", "regex", "safetensors", "tqdm", *VECTORS)
+    assert set(needed) <= set(with_vectors.libraries)
+    for path, content in {**package("learning", "text"), **unpacked(needed, Target.here())}.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(content)
+    program = (
+        f"import sys; sys.path.append({str(tmp_path)!r});"
+        " from plaudit.learning.document_vectors import DocumentVectors;"
+        " from plaudit.learning.schedule import VectorSettings; from plaudit.text.ngrams import NgramCounts;"
+        " counts = NgramCounts.of([['good', 'film'], ['bad', 'film']], 1, 1);"
+        " print(DocumentVectors(counts, VectorSettings(dim=4, epochs=1)).run().shape)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={"HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}, timeout=180,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "(2, 4)"
 
 
 def test_the_toolkit_runs_the_request_with_the_code_as_it_is_sent(archive: Path, tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ WEB = (
 TRAINING = (
     *SCORING, "click", "ml_dtypes", "onnx", "protobuf", "pyarrow", "safetensors", "tqdm", "typing_extensions",
 )  # fmt: skip
+VECTORS = ("llvmlite", "numba")
+"""What a training with document vectors needs besides."""
 SERVER = ("click", "h11", "uvicorn")
 """What an image of one's own adds to serve an archive: Lambda and the Ray image have a server of their own."""
 PYTHONS = ("3.11", "3.12", "3.13")

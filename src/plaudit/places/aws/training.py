@@ -63,7 +63,7 @@ def start(
         raise UsageError(f"this very training runs already: plaudit train --attach {running}")
     clean = partial(_remove_objects, job, storage, f"{plan.prefix}data/")
     with reviews_file(reviews, track) as path, taken_back(job, clean):
-        source = send_source(storage, track)
+        source = send_source(storage, plan.libraries, track)
         data = storage.upload(path, f"{plan.prefix}data/{data_name(path)}", track)
         request = job_request(plan, bucket=storage.bucket, region=account.region, role=role, source=source, data=data)
         job.create(request, new_role)

@@ -11,7 +11,7 @@ import json
 import math
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ from plaudit.places.aws import limits
 from plaudit.places.aws.bill import Bill
 from plaudit.places.aws.names import PREFIX, Name
 from plaudit.places.aws.packing import write_tar_gz
-from plaudit.places.aws.parts import TRAINING, Target, package, pins, unpacked
+from plaudit.places.aws.parts import TRAINING, VECTORS, Target, package, pins, unpacked
 from plaudit.places.aws.storage import Storage
 from plaudit.progress import Track, quiet
 from plaudit.text.download import cache_folder
@@ -92,12 +92,16 @@ class Fleet:
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """One training: what decides its result, and where it runs. ``flags`` are hyperparameters, by name."""
+    """One training: what decides its result, and where it runs. ``flags`` are hyperparameters, by name.
+
+    With ``vectors`` its code brings along what finds document vectors.
+    """
 
     digest: str
     flags: Mapping[str, str | int | float]
     image: str
     fleet: Fleet = field(default_factory=Fleet)
+    vectors: bool = False
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
@@ -105,6 +109,11 @@ class TrainingPlan:
         """The job's name: which recipe, which training, when."""
         recipe = re.sub(r"[^a-zA-Z0-9]+", "-", str(self.flags.get("recipe", "train")))
         return f"{PREFIX}-{recipe}-{self.digest}-{self.started:%Y%m%d-%H%M%S}"
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """What the training needs beside torch, which the image has."""
+        return (*TRAINING, *VECTORS) if self.vectors else TRAINING
 
     @property
     def name(self) -> Name:
@@ -192,28 +201,30 @@ def _hyperparameters(plan: TrainingPlan, region: str, source: str) -> dict[str, 
     return found
 
 
-def source_key(target: Target = TARGET) -> str:
+def source_key(libraries: Sequence[str] = TRAINING, target: Target = TARGET) -> str:
     """Where the job's code is in the bucket: named by what goes into it, so that it is built and sent once."""
     versions = pins()
-    parts = [ENTRY.decode(), target.python, target.machine, [f"{name}=={versions[name]}" for name in TRAINING]]
+    parts = [ENTRY.decode(), target.python, target.machine, [f"{name}=={versions[name]}" for name in libraries]]
     code = {path: hashlib.sha256(content).hexdigest() for path, content in package(*ROOMS).items()}
     return f"{SOURCES}{digest_of(parts, code)}/sourcedir.tar.gz"
 
 
-def source_archive(path: Path, target: Target = TARGET, track: Track = quiet) -> Path:
+def source_archive(
+    path: Path, libraries: Sequence[str] = TRAINING, target: Target = TARGET, track: Track = quiet
+) -> Path:
     """Writes the job's code: `train.py`, Plaudit, and in `lib/` what it needs beside torch; nothing else."""
-    libraries = {f"lib/{name}": content for name, content in unpacked(TRAINING, target, track).items()}
-    return write_tar_gz(path, {SCRIPT: ENTRY, **package(*ROOMS), **libraries})
+    brought = {f"lib/{name}": content for name, content in unpacked(libraries, target, track).items()}
+    return write_tar_gz(path, {SCRIPT: ENTRY, **package(*ROOMS), **brought})
 
 
-def send_source(storage: Storage, track: Track = quiet) -> str:
+def send_source(storage: Storage, libraries: Sequence[str] = TRAINING, track: Track = quiet) -> str:
     """Puts the job's code into the bucket unless it is there; its address."""
-    key = source_key()
+    key = source_key(libraries)
     if storage.has(key):
         return storage.uri(key)
     kept = cache_folder() / key
     if not kept.exists():
-        source_archive(kept, track=track)
+        source_archive(kept, libraries, track=track)
     return storage.upload(kept, key, track)
 
 
