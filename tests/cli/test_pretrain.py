@@ -46,7 +46,7 @@ def test_a_table_becomes_an_encoder_that_a_training_starts_from(table: Path, tmp
     made = Pretrained.load(out)
     assert json.loads(result.stdout) == made.card
     assert (made.embedding.shape, set(made.lstms)) == ((made.vocabulary.size, 8), {"forward", "backward"})
-    assert {name: tuple(one.shape) for name, one in made.projections.items()} == dict.fromkeys(made.lstms, (128, 16))
+    assert {name: tuple(one.shape) for name, one in made.projections.items()} == dict.fromkeys(made.lstms, (129, 16))
     assert f"next: plaudit train {table} --start {out}" in result.stderr
     assert not (tmp_path / "encoder.checkpoint").exists()
     flags = ["--embedding-dim", "8", "--hidden-dim", "8", "--epochs", "1", "--least-steps", "0", "--phrases", "0"]

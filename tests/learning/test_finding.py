@@ -84,9 +84,9 @@ def test_only_what_differs_is_shown() -> None:
 
 def test_a_run_that_is_not_finished_has_the_figures_of_its_best_epoch() -> None:
     history = (
-        {"epoch": 1, "calibrated_loss": 0.5, "validation_accuracy": 0.7},
-        {"epoch": 2, "calibrated_loss": 0.4, "validation_accuracy": 0.8},
-        {"epoch": 3, "calibrated_loss": 0.6, "validation_accuracy": 0.9},
+        {"epoch": 1, "calibrated_loss": 0.5, "standard_error": 0.05, "validation_accuracy": 0.7},
+        {"epoch": 2, "calibrated_loss": 0.4, "standard_error": 0.05, "validation_accuracy": 0.8},
+        {"epoch": 3, "calibrated_loss": 0.6, "standard_error": 0.05, "validation_accuracy": 0.9},
     )
     unfinished = Run("1", "2026-01-01T00:00:00Z", "running", {"name": "original"}, {"name": "x"}, 0, history)
     found = fields_of(unfinished)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from plaudit.errors import UsageError
+from plaudit.learning.lines import kept_epoch
 from plaudit.learning.recipes import RECIPES
 from plaudit.learning.runs import Run
 
@@ -58,10 +59,10 @@ def fields_of(run: Run) -> dict[str, Value]:
 
 
 def _best_so_far(run: Run) -> dict[str, float]:
-    known = [entry for entry in run.history if "calibrated_loss" in entry]
+    known = [entry for entry in run.history if "standard_error" in entry]
     if not known:
         return {}
-    best = min(known, key=lambda entry: float(entry["calibrated_loss"]))
+    best = kept_epoch(known)
     return {"accuracy": best["validation_accuracy"], "log_loss": best["calibrated_loss"]}
 
 

@@ -54,17 +54,16 @@ def lessons(data: Prepared, recipe: Recipe, seed: int) -> Lessons:
     own = Lessons(data.train.texts, np.eye(len(data.about.labels), dtype=np.float32)[data.train.labels])
     if not recipe.phrases or data.about.labels != SENTIMENT:
         return own
-    count = min(recipe.phrases, max(PHRASES_A_REVIEW * len(data.train.texts), FEWEST_PHRASES))
-    texts, positive = encoded_phrases(count, seed, data.vocabulary, recipe.cleaning)
-    added = Lessons(texts, np.stack([1 - positive, positive], axis=1), phrases=count)
+    texts, positive = encoded_phrases(recipe.phrases, len(own.texts), seed, data.vocabulary, recipe.cleaning)
+    added = Lessons(texts, np.stack([1 - positive, positive], axis=1), phrases=len(texts))
     return added.with_more(own.texts, own.targets)
 
 
 def encoded_phrases(
-    count: int, seed: int, vocabulary: Vocabulary, cleaning: Cleaning
+    most: int, reviews: int, seed: int, vocabulary: Vocabulary, cleaning: Cleaning
 ) -> tuple[Encoded, NDArray[np.float32]]:
-    """So many phrases as ids, and how positive each is (count,): 0, 0.5 or 1."""
-    made = phrases(count, seed)
+    """As many phrases as suit so many reviews, and no more than ``most``, as ids; how positive each is: 0, 0.5 or 1."""
+    made = phrases(min(most, max(PHRASES_A_REVIEW * reviews, FEWEST_PHRASES)), seed)
     encoded = Encoded.of(vocabulary.ids(words(text, cleaning)) for text, _ in made)
     return encoded, np.array([share for _, share in made], dtype=np.float32)
 

@@ -1,8 +1,12 @@
-"""The line that a training says of each epoch, and what reads it: SageMaker finds its metrics there. Knows no torch."""
+"""A training's epochs: the line that it says of each, which SageMaker finds its metrics in, and which of them is kept.
+
+Knows no torch.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 
 METRICS = {
     "train:loss": r"epoch +[0-9]+/[0-9]+  loss ([0-9.]+)",
@@ -21,6 +25,19 @@ def epoch_line(history: Sequence[Mapping[str, float]], epochs: int) -> str:
         f"  validation loss {last['validation_loss']:.4f}  accuracy {last['validation_accuracy']:.4f}"
         f"  {last['seconds']:.1f} s" + (f", about {_duration(left)} left" if left >= 2 else "")
     )
+
+
+def kept_epoch(history: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+    """The last epoch whose calibrated validation loss is within a standard error of the lowest before it.
+
+    Where few reviews tell hardly more than chance does, the end of a training counts.
+    """
+    kept = lowest = history[0]
+    for entry in history[1:]:
+        if entry["calibrated_loss"] <= lowest["calibrated_loss"] + lowest["standard_error"]:
+            kept = entry
+        lowest = min(lowest, entry, key=itemgetter("calibrated_loss"))
+    return kept
 
 
 def _duration(seconds: float) -> str:

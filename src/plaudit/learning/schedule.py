@@ -45,7 +45,7 @@ class VectorSettings:
 
     An n-gram of up to ``order`` words stands in at least ``least`` texts. ``negatives`` others are drawn for each one
     that stands in a text; ``sharpness`` is what a cosine is multiplied by. 0 ``epochs``: no vectors at all. The LSTMs
-    also learn of how many ``phrases`` whether they are positive; one counts for ``phrase_weight`` of a text.
+    also learn of up to so many ``phrases`` whether they are positive; one counts for ``phrase_weight`` of a text.
     """
 
     dim: int = 128

@@ -8,7 +8,6 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from plaudit.learning.calibration import accuracy, fit_temperature, log_loss, lo
 from plaudit.learning.checkpoint import State
 from plaudit.learning.distributed import World
 from plaudit.learning.lessons import Lessons, lessons
-from plaudit.learning.lines import epoch_line
+from plaudit.learning.lines import epoch_line, kept_epoch
 from plaudit.learning.loss import loss_of, worst_case
 from plaudit.learning.network import Network
 from plaudit.learning.probing import started
@@ -61,17 +60,13 @@ class Training:
     begin: Mapping[str, Tensor] | None = None
 
     def run(self) -> Bundle:
-        """Trains, and exports the network of the best epoch."""
+        """Trains, and exports the network of the `kept_epoch`."""
         self.learn()
         return self._bundle()
 
     @made_ready()
     def learn(self) -> Network:
-        """Trains; the network of the best epoch, in float32.
-
-        That is the last whose validation loss, once calibrated, is within a standard error of the lowest before it:
-        where few reviews tell hardly more than chance does, the end of the training counts.
-        """
+        """Trains; the network of the `kept_epoch`, in float32."""
         usable(self.data)
         self._device = self.world.device
         self._bfloat16 = not self.world.any(not bfloat16_pays(self.recipe.precision))
@@ -232,10 +227,6 @@ class Training:
         seconds = time.perf_counter() - started
         if not math.isfinite(training_loss + loss):
             raise UsageError("the loss is no longer a number: try a smaller --learning-rate or --clip")
-        lowest = min(state.history, key=itemgetter("calibrated_loss"), default=None)
-        if not lowest or calibrated.mean() <= lowest["calibrated_loss"] + lowest["standard_error"]:
-            state.best_epoch = epoch + 1
-            self._keep("best", "average" if self.recipe.average else None)
         state.history.append(
             {
                 "epoch": epoch + 1,
@@ -247,6 +238,9 @@ class Training:
                 "seconds": round(state.seconds + seconds, 3),
             }
         )
+        if kept_epoch(state.history) is state.history[-1]:
+            state.best_epoch = epoch + 1
+            self._keep("best", "average" if self.recipe.average else None)
         state.epoch, state.batch, state.loss, state.seconds = epoch + 1, 0, 0.0, 0.0
         self._checkpoint()
         self.watch.say(epoch_line(state.history, self.recipe.epochs))

@@ -58,12 +58,13 @@ class VectorRegression:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._bfloat16 = bfloat16_pays("auto")
         centred = torch.from_numpy(self.vectors - self.vectors[: self._learnt].mean(axis=0))
-        phrases, positive = encoded_phrases(settings.phrases, self.seed, encoder.vocabulary, self._recipe.cleaning)
+        asked = (settings.phrases, self._learnt, self.seed)
+        phrases, positive = encoded_phrases(*asked, encoder.vocabulary, self._recipe.cleaning)
         self._wanted = torch.cat([nn.functional.normalize(centred), torch.zeros(len(phrases), centred.shape[1])])
         self._positive = torch.from_numpy(positive)
         self._texts = Encoded.of(itertools.chain((text[:MAX_WORDS] for text in self.texts), phrases))
         torch.manual_seed(self.seed)
-        said = centred.shape[1] + bool(settings.phrases)
+        said = centred.shape[1] + bool(len(phrases))
         network = Network(self._recipe, encoder.vocabulary.size, np.zeros(said))
         start_from(network, encoder.vocabulary, encoder)
         network.embedding.requires_grad_(False)
@@ -107,7 +108,7 @@ class VectorRegression:
         self._thinned = thinned(self._texts, self.settings.span_dropout, self.seed, epoch)
         lengths = self._thinned.lengths.copy()
         lengths[self._learnt : len(self.texts)] = 0
-        return plan_epoch(lengths, self.settings.batch_size, self.seed, epoch, self.settings.phrases)
+        return plan_epoch(lengths, self.settings.batch_size, self.seed, epoch, len(self._positive))
 
     def _loss(self, batch: NDArray[np.int64]) -> Tensor:
         """The mean squared distance to the vectors, and to nothing for phrases, with the phrases' cross-entropy."""
