@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,13 +11,17 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from plaudit.learning import probing
-from plaudit.learning.lessons import lessons
+from plaudit.learning.calibration import accuracy, log_loss
 from plaudit.learning.network import Network, start_from
 from plaudit.learning.pretrained import Pretrained
-from plaudit.learning.probing import HALFWAY, STRENGTH, probe, regression, started
+from plaudit.learning.probing import STRENGTH, probe, regression, started
 from plaudit.learning.recipes import Recipe
+from plaudit.learning.training import Training
+from plaudit.learning.watch import Watch
 from plaudit.text.encoding import Encoded
 from plaudit.text.prepared import Part, Preparation, Prepared, Reading
+
+RECIPE = Recipe.of("lstm", embedding_dim=8, hidden_dim=8, phrases=0, epochs=1)
 
 
 @pytest.mark.parametrize("labels", [2, 4])
@@ -33,8 +38,7 @@ def test_the_regression_is_scikit_learns(labels: int) -> None:
 @pytest.fixture
 def started_from(encoder: Pretrained) -> tuple[Network, Pretrained, Part]:
     """A network that begins as an encoder whose projection looks at two states, and 200 texts with labels by these."""
-    recipe = Recipe.of("lstm", embedding_dim=8, hidden_dim=8)
-    network = Network(recipe, encoder.vocabulary.size, np.zeros(1))
+    network = Network(RECIPE, encoder.vocabulary.size, np.zeros(1))
     start_from(network, encoder.vocabulary, encoder)
     random = np.random.default_rng(0)
     texts = Encoded.of(
@@ -62,17 +66,16 @@ def test_a_probed_network_knows_its_texts_and_only_its_last_layer_has_moved(
     monkeypatch.setattr(probing, "STRENGTH", 1e6)
     network, encoder, part = started_from
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    said = probe(network, encoder.projections["forward"], part, 100)
+    loss = probe(network, encoder.projections["forward"], part, 100)
     moved = [name for name, value in network.state_dict().items() if not torch.equal(value, before[name])]
     assert moved == ["dense.weight"]
     weights = network.dense.weight[0]
     assert {at for at in range(16) if weights[at]} == {3, 12}
-    assert said.shape == (200, 2)
-    assert (said.argmax(axis=1) == part.labels).mean() > 0.9
     with torch.no_grad():
-        row = torch.from_numpy(part.texts[7].astype(np.int64)).unsqueeze(0)
-        again = torch.sigmoid(network.logits(row, torch.tensor([row.shape[1]])))
-    assert again.item() == pytest.approx(said[7, 1], abs=1e-4)
+        rows = [torch.from_numpy(text.astype(np.int64)).unsqueeze(0) for text in part.texts]
+        logits = np.array([network.logits(row, torch.tensor([row.shape[1]]))[0].numpy() for row in rows])
+    assert accuracy(logits, part.labels) > 0.9
+    assert log_loss(logits, part.labels) == pytest.approx(loss, abs=1e-4)
 
 
 def prepared(encoder: Pretrained, part: Part) -> Prepared:
@@ -81,30 +84,37 @@ def prepared(encoder: Pretrained, part: Part) -> Prepared:
     return Prepared(about, encoder.vocabulary, part, part)
 
 
-def test_few_labels_are_mixed_with_what_the_probe_says_of_them(
-    started_from: tuple[Network, Pretrained, Part], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    network, encoder, part = started_from
-    monkeypatch.setattr(probing, "load_encoder", lambda start: encoder)
-    data = prepared(encoder, part)
-    recipe = Recipe.of("lstm", embedding_dim=8, hidden_dim=8, phrases=0)
-    given = lessons(data, recipe, 0)
-    _, targets = started(network, data, recipe, given, 0)
-    said = probe(network, encoder.projections["forward"], part, recipe.max_words)
-    share = HALFWAY / (HALFWAY + 200)
-    assert np.allclose(targets, share * said + (1 - share) * given.targets, atol=1e-5)
-    monkeypatch.setattr(probing, "FEW", 199)
-    assert np.array_equal(started(network, data, recipe, given, 0)[1], given.targets)
-
-
-def test_many_reviews_begin_with_the_language_model_and_few_with_what_infers_vectors(
-    started_from: tuple[Network, Pretrained, Part], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("few", [200, 199])
+def test_few_reviews_begin_with_what_infers_vectors_and_many_with_the_language_model(
+    few: int, started_from: tuple[Network, Pretrained, Part], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network, encoder, part = started_from
     moved = {name: value + 1 for name, value in encoder.lstms["forward"].items()}
     monkeypatch.setattr(probing, "load_encoder", lambda start: replace(encoder, inferring={"forward": moved}))
-    data, recipe = prepared(encoder, part), Recipe.of("lstm", embedding_dim=8, hidden_dim=8, phrases=0)
-    for few, expected in ((200, moved), (199, encoder.lstms["forward"])):
-        monkeypatch.setattr(probing, "FEW", few)
-        started(network, data, recipe, lessons(data, recipe, 0), 0)
-        assert torch.equal(network.lstms["forward"].state_dict()["weight_hh_l0"], expected["weight_hh_l0"])
+    before = network.dense.weight.clone()
+    card, loss = started(network, prepared(encoder, part), replace(RECIPE, few=few))
+    assert card == encoder.card
+    begun = network.lstms["forward"].state_dict()["weight_hh_l0"]
+    assert torch.equal(begun, (moved if few == 200 else encoder.lstms["forward"])["weight_hh_l0"])
+    assert torch.equal(network.dense.weight, before) == (loss is None) == (few == 199)
+
+
+def test_a_training_with_few_reviews_fits_the_last_layer_and_no_other(
+    started_from: tuple[Network, Pretrained, Part], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _, encoder, part = started_from
+    monkeypatch.setattr(probing, "load_encoder", lambda start: encoder)
+    data, said = prepared(encoder, part), list[str]()
+    training = Training(data, RECIPE, 0, tmp_path, Watch(said.append))
+    network = training.learn()
+    assert torch.equal(network.embedding.weight, encoder.embedding[: len(network.embedding.weight)])
+    for name, value in encoder.lstms["forward"].items():
+        assert torch.equal(network.lstms["forward"].state_dict()[name], value)
+    assert [entry["epoch"] for entry in training.run().card.training["history"]] == [1]
+    assert any("--few 0" in line for line in said)
+    again = Training(data, RECIPE, 0, tmp_path).learn()
+    assert torch.equal(again.dense.weight, network.dense.weight)
+    trained = Training(data, replace(RECIPE, few=0)).learn()
+    assert not torch.equal(
+        trained.lstms["forward"].state_dict()["weight_hh_l0"], encoder.lstms["forward"]["weight_hh_l0"]
+    )

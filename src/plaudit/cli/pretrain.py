@@ -42,8 +42,7 @@ def _settings(command: Any) -> Any:
     help=f"Learn a language from texts, labels unread: write the encoder that training starts from.\n\n"
     f"{shared.REVIEWS_HELP} The training half is learnt from, but for the tenth that validates trainings, and IMDb's"
     " 50,000 reviews without a label; no text of the test half is.\n\nPlaudit comes with an encoder made by `plaudit"
-    " pretrain imdb --vector-epochs 0`. Killed at any moment, the same command goes on from the last checkpoint, ten"
-    " minutes back.",
+    " pretrain imdb`. Killed at any moment, the same command goes on from the last checkpoint, ten minutes back.",
     epilog=shared.examples(
         "plaudit pretrain imdb --out encoder", "plaudit pretrain mine.jsonl --out mine --epochs 10",
     ),
@@ -56,8 +55,8 @@ def _settings(command: Any) -> Any:
     default=VectorSettings().epochs,
     show_default=True,
     type=click.IntRange(0, 10_000),
-    help="Passes that find each text's document vector, which the LSTMs then learn to infer. 0: none, no 'pretrain'"
-    " extra needed; a few hundred labels then teach less.",
+    help="Passes that find each text's document vector, which LSTMs then learn to infer: a few hundred labels then teach"
+    " more. 0: none, and no 'pretrain' extra needed.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the encoder's card as JSON.")
 @_settings

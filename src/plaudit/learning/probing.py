@@ -1,6 +1,6 @@
-"""How a network begins as an encoder: its last layer is fitted before anything below it moves. Knows torch, no text.
+"""How a network begins as an encoder; with few reviews its last layer is all that is fitted. Knows torch, no text.
 
-A layer that suits the encoder does not tear it apart as a random one would (Kumar et al. 2022).
+A whole network learns a few hundred reviews by heart and forgets what it began with (Kumar et al. 2022).
 """
 
 from __future__ import annotations
@@ -9,50 +9,39 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from plaudit.learning.batches import block, by_length
-from plaudit.learning.calibration import probabilities
-from plaudit.learning.lessons import Lessons
+from plaudit.learning.calibration import log_loss
 from plaudit.learning.network import Network, start_from
 from plaudit.learning.pretrained import load_encoder
 from plaudit.learning.recipes import Recipe
 from plaudit.text.prepared import Part, Prepared
 
-FEW = 4_000
-HALFWAY = 2_000
 BATCH = 256
 ITERATIONS = 200
 STRENGTH = 1.0
 
 
-def started(
-    network: Network, data: Prepared, recipe: Recipe, lessons: Lessons, seed: int
-) -> tuple[Mapping[str, Any], NDArray[np.float32]]:
-    """Makes ``network`` what the recipe's encoder is; the encoder's card, and the targets of ``lessons``.
+def started(network: Network, data: Prepared, recipe: Recipe) -> tuple[Mapping[str, Any], float | None]:
+    """Makes ``network`` what the recipe's encoder is; the encoder's card.
 
-    With `FEW` reviews or fewer it begins as what infers document vectors, if the encoder has that, and with a probe.
-    What this says of the reviews is mixed into their labels, half and half at `HALFWAY`, more with fewer: a network
-    that learns a few hundred labels by heart forgets what it began with.
+    With no more reviews than the recipe calls few it becomes what infers document vectors, if the encoder has that, and
+    its last layer is fitted: the mean loss in nats that this leaves comes second, and None where all is to be learnt.
     """
     encoder = load_encoder(recipe.start)
-    reviews, targets = len(data.train.texts), lessons.targets
-    projection = encoder.projection(network.directions) if reviews <= FEW and network.pooled else None
+    few = len(data.train.texts) <= recipe.few
+    projection = encoder.projection(network.directions) if few and network.pooled else None
     if projection is None:
         start_from(network, data.vocabulary, encoder)
-        return encoder.card, targets
+        return encoder.card, None
     start_from(network, data.vocabulary, replace(encoder, lstms=encoder.inferring))
-    said = probe(network, projection, data.train, recipe.max_words)
-    share = np.float32(HALFWAY / (HALFWAY + reviews))
-    mixed = share * said + (1 - share) * targets[:reviews]
-    return encoder.card, np.concatenate([mixed, targets[reviews:]])
+    return encoder.card, probe(network, projection, data.train, recipe.max_words)
 
 
-def probe(network: Network, projection: Tensor, part: Part, max_words: int) -> NDArray[np.float32]:
-    """Fits the network's last layer to ``part``; the probabilities (reviews, labels) that it then gives.
+def probe(network: Network, projection: Tensor, part: Part, max_words: int) -> float:
+    """Fits the network's last layer to ``part``; its mean loss in nats.
 
     ``projection`` (vector, states) makes document vectors of what the layer reads.
     """
@@ -63,10 +52,9 @@ def probe(network: Network, projection: Tensor, part: Part, max_words: int) -> N
         for batch in by_length(part.texts.lengths, BATCH):
             ids, lengths = (torch.from_numpy(rows).to(device) for rows in block(part.texts, batch, max_words))
             vectors[batch] = network.read(network.embedding(ids), lengths) @ projection.t()
-        vectors /= (scale := vectors.norm(dim=1).mean().clamp(min=1e-12))
         weights = regression(vectors, torch.from_numpy(part.labels).to(device), network.biases)
-        network.dense.weight.copy_(weights @ projection / scale)
-        return probabilities((vectors @ weights.t() + network.biases).double().cpu().numpy())
+        network.dense.weight.copy_(weights @ projection)
+        return log_loss((vectors @ weights.t() + network.biases).double().cpu().numpy(), part.labels)
 
 
 def regression(vectors: Tensor, labels: Tensor, biases: Tensor) -> Tensor:

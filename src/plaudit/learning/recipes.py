@@ -40,6 +40,9 @@ class Recipe:
     start: str = _setting(
         NOTHING, "first weights: nothing, encoder (the one that comes with Plaudit), or the folder of your own"
     )
+    few: int = _setting(
+        0, "reviews up to which only the last layer is fitted, to what the encoder infers; 0: all is trained", 0
+    )
     ngrams: int = _setting(3, "words in the longest run that is weighed", 1, 5)
     strength: float = _setting(1.0, "how far weights may go to fit: C of the regression", 1e-6, 1e6)
     most: int = _setting(300_000, "runs of words that are kept, the heaviest", 1, 10_000_000)
@@ -134,6 +137,7 @@ _LSTM = Recipe(
     hidden_dim=320,
     pooling="mean and max",
     start=SHIPPED,
+    few=4_000,
     phrases=160_000,
     phrase_weight=0.4,
     dropout=0.1,

@@ -56,10 +56,10 @@ class VectorSettings:
     sharpness: float = 6.0
     rate: float = 1e-3
     regression_epochs: int = 2
-    regression_rate: float = 2.5e-3
+    regression_rate: float = 5e-3
     batch_size: int = 64
-    phrases: int = 160_000
-    phrase_weight: float = 0.4
+    phrases: int = 320_000
+    phrase_weight: float = 2.0
     span_dropout: float = 0.5
     dropout: float = 0.1
     word_dropout: float = 0.05

@@ -71,18 +71,20 @@ class Training:
         self._device = self.world.device
         self._bfloat16 = not self.world.any(not bfloat16_pays(self.recipe.precision))
         self._biases = biases_of(self.data)
-        self._lessons = self.lessons or lessons(self.data, self.recipe, self.seed)
-        self.recipe = self.recipe.for_texts(len(self._lessons.texts) - self._lessons.phrases)
-        self._weights = self._lessons.weights(self.recipe.phrase_weight)
+        began, fitted = time.perf_counter(), None
         torch.manual_seed(self.seed)
         self._network = Network(self.recipe, self.data.vocabulary.size, self._biases).to(self._device)
         self._encoder_card: Mapping[str, Any] = {}
-        self._targets = self._lessons.targets
         if self.begin is not None:
             self._network.load_state_dict(self.begin)
         elif self.recipe.start != NOTHING:
-            begun = (self._network, self.data, self.recipe, self._lessons, self.seed)
-            self._encoder_card, self._targets = started(*begun)
+            self._encoder_card, fitted = started(self._network, self.data, self.recipe)
+        if fitted is not None:
+            self.watch.say("few reviews: the last layer is fitted, and nothing else (--few 0 trains all)")
+            self.recipe = replace(self.recipe, phrases=0, epochs=1, least_steps=0)
+        self._lessons = self.lessons or lessons(self.data, self.recipe, self.seed)
+        self.recipe = self.recipe.for_texts(len(self._lessons.texts) - self._lessons.phrases)
+        self._weights = self._lessons.weights(self.recipe.phrase_weight)
         table, words = self._network.embedding.weight.detach().clone(), self._narrow()
         self._optimizer = torch.optim.Adam(self._rates(), lr=self.recipe.learning_rate, fused=True)
         self._state = State(self._identity())
@@ -92,7 +94,10 @@ class Training:
         self._agree()
         self._resume()
         for epoch in range(self._state.epoch, self.recipe.epochs):
-            self._epoch(epoch)
+            if fitted is None:
+                self._epoch(epoch)
+            else:
+                self._finish(epoch, fitted, began)
         self._network.load_state_dict(self._kept_under("best"))
         self._network.widen(words, table)
         self._bfloat16, self._trained_so = False, self._bfloat16
@@ -202,7 +207,7 @@ class Training:
         share = self.world.share
         own = batch[share]
         ids, lengths = self._block(self._texts, batch, share)
-        wanted = torch.from_numpy(self._targets[own]).to(self._device)
+        wanted = torch.from_numpy(self._lessons.targets[own]).to(self._device)
         parts = torch.from_numpy(self._weights[own] / whole).to(self._device)
         with self._arithmetic():
             if self.recipe.adversarial and ids.shape[1] > SHORT:
