@@ -55,8 +55,8 @@ def _settings(command: Any) -> Any:
     default=VectorSettings().epochs,
     show_default=True,
     type=click.IntRange(0, 10_000),
-    help="Passes that find each text's document vector, which LSTMs then learn to infer: a few hundred labels then teach"
-    " more. 0: none, and no 'pretrain' extra needed.",
+    help="Passes that find each text's document vector, which LSTMs then learn to infer: a few hundred labels then"
+    " teach more. 0: none, and no 'pretrain' extra needed.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the encoder's card as JSON.")
 @_settings

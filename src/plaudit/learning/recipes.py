@@ -91,7 +91,7 @@ class Recipe:
 
     @classmethod
     def of(cls, name: str, **settings: Any) -> Recipe:
-        """The recipe called ``name`` with single settings changed. Epochs that are named are not added to.
+        """The recipe called ``name`` with single settings changed. Epochs that are named are trained, and no more.
 
         Raises UsageError for a recipe that cannot be.
         """
@@ -101,7 +101,7 @@ class Recipe:
         if unknown:
             raise UsageError(f"a recipe has no setting {', '.join(sorted(unknown))}")
         if "epochs" in settings:
-            settings = {"least_steps": 0, **settings}
+            settings = {"least_steps": 0, "few": 0, **settings}
         return replace(RECIPES[name], **settings)
 
     def for_texts(self, texts: int) -> Recipe:
@@ -137,7 +137,7 @@ _LSTM = Recipe(
     hidden_dim=320,
     pooling="mean and max",
     start=SHIPPED,
-    few=4_000,
+    few=5_000,
     phrases=160_000,
     phrase_weight=0.4,
     dropout=0.1,

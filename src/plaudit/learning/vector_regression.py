@@ -99,7 +99,8 @@ class VectorRegression:
 
     def _identity(self) -> str:
         digest = hashlib.sha256(self.vectors.tobytes() + self._texts.ids.tobytes() + self._texts.offsets.tobytes())
-        for value in (self.encoder.embedding, *self.encoder.lstms[self.direction].values()):
+        lstm = self.encoder.lstms[self.direction]
+        for value in (self.encoder.embedding, *(lstm[name] for name in sorted(lstm))):  # a file has them in any order
             digest.update(value.numpy().tobytes())
         parts = (asdict(self.settings), self.seed, self._bfloat16, torch.__version__, digest.hexdigest())
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
