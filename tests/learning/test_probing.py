@@ -21,7 +21,7 @@ from plaudit.learning.watch import Watch
 from plaudit.text.encoding import Encoded
 from plaudit.text.prepared import Part, Preparation, Prepared, Reading
 
-RECIPE = Recipe.of("lstm", embedding_dim=8, hidden_dim=8, phrases=0, epochs=1)
+RECIPE = Recipe.of("lstm", embedding_dim=8, hidden_dim=8, phrases=0, epochs=1, few=200)
 
 
 @pytest.mark.parametrize("labels", [2, 4])

@@ -62,7 +62,7 @@ class VectorRegression:
         phrases, positive = encoded_phrases(*asked, encoder.vocabulary, self._recipe.cleaning)
         self._wanted = torch.cat([nn.functional.normalize(centred), torch.zeros(len(phrases), centred.shape[1])])
         self._positive = torch.from_numpy(positive)
-        self._texts = Encoded.of(itertools.chain((text[:MAX_WORDS] for text in self.texts), phrases))
+        self._texts = Encoded.of(text[:MAX_WORDS] for text in itertools.chain(self.texts, phrases))
         torch.manual_seed(self.seed)
         said = centred.shape[1] + bool(len(phrases))
         network = Network(self._recipe, encoder.vocabulary.size, np.zeros(said))
