@@ -16,6 +16,7 @@ from plaudit.text.vocabulary import Vocabulary
 from plaudit.text.words import Cleaning, words
 
 SENTIMENT = ("negative", "positive")
+FEWEST_PHRASES, PHRASES_A_REVIEW = 5_000, 10
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,3 @@ def encoded_phrases(
     made = phrases(min(most, max(PHRASES_A_REVIEW * reviews, FEWEST_PHRASES)), seed)
     encoded = Encoded.of(vocabulary.ids(words(text, cleaning)) for text, _ in made)
     return encoded, np.array([share for _, share in made], dtype=np.float32)
-
-
-FEWEST_PHRASES, PHRASES_A_REVIEW = 5_000, 10
