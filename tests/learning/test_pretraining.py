@@ -62,11 +62,31 @@ def test_the_sampled_loss_is_lowest_at_the_words_own_frequencies(negatives: int)
         optimizer.param_groups[0]["lr"] = 0.03 * (1 - step / 800)
         optimizer.zero_grad()
         targets = torch.multinomial(shares, 256, replacement=True)
-        model.sampled_loss(torch.zeros(256, 4), targets, negatives).backward()  # type: ignore[no-untyped-call]
+        drawn = torch.multinomial(shares**0.75, negatives, replacement=True)
+        pairs = ((ids, torch.zeros(len(ids), 4)) for ids in (targets, drawn))
+        model.sampled_loss(torch.zeros(256, 4), *pairs).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     found = model.bias.detach().softmax(0)
     assert torch.allclose(found, shares, atol=0.02)
     assert model.full_loss(torch.zeros(1, 4), torch.tensor([0])).item() == pytest.approx(-math.log(0.4), abs=0.1)
+
+
+def test_the_next_words_loss_is_that_of_each_word_after_those_before_it() -> None:
+    torch.manual_seed(0)
+    ids = torch.randint(0, 30, (6, 3))
+    model = LanguageModel(torch.bincount(ids.flatten(), minlength=30), 4, 5, 0.0)
+    torch.manual_seed(1)
+    loss, state = model.next_words_loss(ids, None, 20)
+    torch.manual_seed(1)
+    drawn = torch.multinomial(model._shares, 20, replacement=True)
+    expected, after = model.read(model.embedding(ids[:-1]), None)
+    said = expected @ model.embedding.weight.t() + model.bias - torch.log(model._shares * 20 + 1e-12)
+    wanted = ids[1:].flatten()
+    each = [
+        torch.cat([row[one : one + 1], row[drawn]]).log_softmax(0)[0] for row, one in zip(said, wanted, strict=True)
+    ]
+    assert loss.item() == pytest.approx(-torch.stack(each).mean().item(), abs=1e-5)
+    assert all(torch.equal(left, right) for left, right in zip(state, after, strict=True))
 
 
 def test_the_same_seed_learns_the_same_and_another_another(corpus: Corpus, schedule: Schedule) -> None:

@@ -32,25 +32,38 @@ class LanguageModel(nn.Module):
                 if name == "bias_ih_l0":
                     bias[hidden_dim : 2 * hidden_dim] += 1  # open forget gates (Jozefowicz et al. 2015)
 
-    def read(self, ids: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """What the model expects after each word of ``ids`` (time, batch): vectors (time * batch, embedding)."""
-        words = self._dropout(ids.new_ones((1, ids.shape[1], self.embedding.embedding_dim), dtype=torch.float32))
-        states, state = self.lstm(self.embedding(ids) * words, state)
+    def read(self, vectors: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """What is expected after each word of ``vectors`` (time, batch, embedding), as (time * batch, embedding)."""
+        mask = self._dropout(torch.ones_like(vectors[:1]))
+        states, state = self.lstm(vectors * mask, state)
         expected: Tensor = self.back(self._dropout(states)).flatten(0, 1)
         return expected, state
 
-    def sampled_loss(self, expected: Tensor, targets: Tensor, negatives: int) -> Tensor:
-        """Mean cross-entropy in nats of ``targets`` (n,), over each target and ``negatives`` words that all share.
+    def next_words_loss(self, ids: Tensor, state: State | None, negatives: int) -> tuple[Tensor, State]:
+        """The `sampled_loss` of each of ``ids`` (time + 1, batch) after those before it, and the state at the end.
+
+        Every vector is taken from the embedding once: each time anew makes a gradient of the whole table's size, which
+        was a quarter of a step.
+        """
+        drawn = torch.multinomial(self._shares, negatives, replacement=True)
+        words, places = torch.unique(torch.cat([ids.flatten(), drawn]), return_inverse=True)
+        vectors = nn.functional.embedding(places, self.embedding(words))
+        step, last = ids.shape[1], ids.numel()
+        expected, state = self.read(vectors[: last - step].view(-1, step, vectors.shape[1]), state)
+        targets, others = (ids[1:].flatten(), vectors[step:last]), (drawn, vectors[last:])
+        return self.sampled_loss(expected, targets, others), state
+
+    def sampled_loss(self, expected: Tensor, targets: tuple[Tensor, Tensor], drawn: tuple[Tensor, Tensor]) -> Tensor:
+        """Mean cross-entropy in nats of ``targets``, (n,) and their vectors, over each target and all words ``drawn``.
 
         Each score is lowered by the logarithm of how often its word is expected in the sample
         (Bengio and Senecal 2008; Jean et al. 2015): the loss then aims at the softmax over all words. That a target
         is drawn too is part of it: without these draws frequent words would be expected far too often.
         """
-        drawn = torch.multinomial(self._shares, negatives, replacement=True)
-        offset = self.bias - torch.log(self._shares * negatives + 1e-12)
-        true = (expected * self.embedding(targets)).sum(1) + offset[targets]
-        others = expected @ self.embedding(drawn).t() + offset[drawn]
-        loss: Tensor = (torch.logsumexp(torch.cat([true.unsqueeze(1), others], 1), 1) - true).mean()
+        offset = self.bias - torch.log(self._shares * len(drawn[0]) + 1e-12)
+        true = (expected.float() * targets[1]).sum(1) + offset[targets[0]]
+        others = (expected @ drawn[1].t()).float() + offset[drawn[0]]
+        loss: Tensor = (torch.logaddexp(torch.logsumexp(others, 1), true) - true).mean()
         return loss
 
     def full_loss(self, expected: Tensor, targets: Tensor) -> Tensor:

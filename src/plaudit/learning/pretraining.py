@@ -21,10 +21,11 @@ from plaudit.learning.arithmetic import bfloat16_pays, made_ready
 from plaudit.learning.descent import Descent
 from plaudit.learning.language_model import LanguageModel
 from plaudit.learning.pretrained import Pretrained
-from plaudit.learning.schedule import Schedule
+from plaudit.learning.schedule import DIRECTIONS, Schedule
 from plaudit.learning.watch import Watch
 from plaudit.progress import Track, quiet
 from plaudit.text.encoding import Encoded
+from plaudit.text.prepared import Prepared
 from plaudit.text.vocabulary import NO_WORD, Vocabulary
 from plaudit.text.words import words
 from plaudit.version import __version__
@@ -58,6 +59,13 @@ class Corpus:
         order = np.random.default_rng(0).permutation(len(found))
         vocabulary = Vocabulary.of(found, schedule.vocab_size)
         return cls(vocabulary, Encoded.of(vocabulary.ids(found[i]) for i in order), digest.hexdigest())
+
+    @classmethod
+    def prepared(cls, data: Prepared) -> Corpus:
+        """The texts that ``data`` trains on, and those without a label."""
+        found = [*data.train.texts, *data.unlabelled]
+        order = np.random.default_rng(0).permutation(len(found))
+        return cls(data.vocabulary, Encoded.of(found[i] for i in order), data.about.digest)
 
     @property
     def learnt(self) -> int:
@@ -127,9 +135,9 @@ class Pretraining:
         block, memory = block.to(self._device), self._descent.memory
         before = (memory["hidden"].to(self._device), memory["cell"].to(self._device)) if memory else None
         with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._bfloat16):
-            expected, after = self._model.read(block[:-1], before)
+            loss, after = self._model.next_words_loss(block, before, self.schedule.negatives)
         self._descent.memory = {name: value.detach() for name, value in zip(("hidden", "cell"), after, strict=True)}
-        return self._model.sampled_loss(expected.float(), block[1:].flatten(), self.schedule.negatives)
+        return loss
 
     def _measure(self) -> dict[str, float]:
         return {"perplexity": self._perplexity()}
@@ -142,7 +150,7 @@ class Pretraining:
             for index in range(self.corpus.learnt, len(self.corpus.texts)):
                 row = torch.from_numpy(self.corpus.texts[index].astype(np.int64)).to(self._device).unsqueeze(1)
                 if len(row) > 1:
-                    expected, _ = self._model.read(row[:-1], None)
+                    expected, _ = self._model.read(self._model.embedding(row[:-1]), None)
                     total += self._model.full_loss(expected.float(), row[1:, 0]).item() * (len(row) - 1)
                     count += len(row) - 1
         return math.exp(min(total / max(count, 1), 50))
@@ -171,17 +179,23 @@ class Pretraining:
 
 
 def pretrain(
-    corpus: Corpus, schedule: Schedule, seed: int = 0, folder: Path | None = None, watch: Watch | None = None
+    corpus: Corpus,
+    schedule: Schedule,
+    seed: int = 0,
+    folder: Path | None = None,
+    watch: Watch | None = None,
+    *,
+    directions: Sequence[str] = DIRECTIONS,
 ) -> Pretrained:
-    """Both directions, one after the other, with one embedding: that of the forward model.
+    """A language model for each of ``directions``, one after the other, with one embedding: that of the first.
 
     With ``folder`` each leaves its checkpoints there, and the first its result: a killed pretraining goes on.
     """
-    watch = watch or Watch()
-    forward = Pretraining(
-        corpus, replace(schedule, direction="forward"), seed, folder and folder / "forward", None, watch
-    )
-    first = forward.run().rounded()
-    then = replace(schedule, direction="backward")
-    second = Pretraining(corpus.backward, then, seed, folder and folder / "backward", first, watch).run()
-    return first.joined(second)
+    found: Pretrained | None = None
+    for direction in directions:
+        texts = corpus if direction == "forward" else corpus.backward
+        settings, own = replace(schedule, direction=direction), folder and folder / direction
+        made = Pretraining(texts, settings, seed, own, found, watch or Watch()).run()
+        found = made.rounded() if found is None else found.joined(made)
+    assert found is not None
+    return found
