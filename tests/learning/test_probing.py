@@ -21,7 +21,7 @@ from plaudit.learning.watch import Watch
 from plaudit.text.encoding import Encoded
 from plaudit.text.prepared import Part, Preparation, Prepared, Reading
 
-RECIPE = Recipe.of("lstm", embedding_dim=8, hidden_dim=8, phrases=0, epochs=1, few=200)
+RECIPE = Recipe.of("lstm", embedding_dim=8, hidden_dim=8, phrases=0, epochs=1, few=200, fewest=200)
 
 
 @pytest.mark.parametrize("labels", [2, 4])
@@ -111,10 +111,26 @@ def test_a_training_with_few_reviews_fits_the_last_layer_and_no_other(
     for name, value in encoder.lstms["forward"].items():
         assert torch.equal(network.lstms["forward"].state_dict()[name], value)
     assert [entry["epoch"] for entry in training.run().card.training["history"]] == [1]
-    assert any("--few 0" in line for line in said)
+    assert any("--fewest 0" in line for line in said)
     again = Training(data, RECIPE, 0, tmp_path).learn()
     assert torch.equal(again.dense.weight, network.dense.weight)
-    trained = Training(data, replace(RECIPE, few=0)).learn()
+    trained = Training(data, replace(RECIPE, fewest=199)).learn()
     assert not torch.equal(
         trained.lstms["forward"].state_dict()["weight_hh_l0"], encoder.lstms["forward"]["weight_hh_l0"]
     )
+
+
+def test_a_network_whose_last_layer_is_fitted_goes_on_from_there_at_its_own_rate(
+    started_from: tuple[Network, Pretrained, Part], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, encoder, part = started_from
+    monkeypatch.setattr(probing, "load_encoder", lambda start: encoder)
+    data, recipe = prepared(encoder, part), replace(RECIPE, fewest=0, dropout=0.0, word_dropout=0.0, least_steps=0)
+    fitted = Training(data, RECIPE).learn()
+
+    def moved(rate: float) -> float:
+        network = Training(data, replace(recipe, few_rate=rate)).learn()
+        return (network.dense.weight - fitted.dense.weight).abs().max().item()
+
+    assert moved(0.0) == 0
+    assert 0 < 5 * moved(0.01) < moved(0.1)

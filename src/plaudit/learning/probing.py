@@ -1,6 +1,6 @@
-"""How a network begins as an encoder; with few reviews its last layer is all that is fitted. Knows torch, no text.
+"""How a network begins as an encoder; with few reviews its last layer is fitted first. Knows torch, no text.
 
-A whole network learns a few hundred reviews by heart and forgets what it began with (Kumar et al. 2022).
+A network whose last layer is chance learns a few reviews by heart and forgets what it began with (Kumar et al. 2022).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def started(network: Network, data: Prepared, recipe: Recipe) -> tuple[Mapping[s
     """Makes ``network`` what the recipe's encoder is; the encoder's card.
 
     With no more reviews than the recipe calls few it becomes what infers document vectors, if the encoder has that, and
-    its last layer is fitted: the mean loss in nats that this leaves comes second, and None where all is to be learnt.
+    its last layer is fitted: the mean loss in nats that this leaves comes second, and None with more.
     """
     encoder = load_encoder(recipe.start)
     few = len(data.train.texts) <= recipe.few

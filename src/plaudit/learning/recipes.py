@@ -41,8 +41,11 @@ class Recipe:
         NOTHING, "first weights: nothing, encoder (the one that comes with Plaudit), or the folder of your own"
     )
     few: int = _setting(
-        0, "reviews up to which only the last layer is fitted, to what the encoder infers; 0: all is trained", 0
+        0,
+        "reviews up to which the network begins as what infers vectors, its last layer fitted; 0: as a language model",
     )
+    few_rate: float = _setting(1.0, "share of the learning rate that such a network gets", 0, 1)
+    fewest: int = _setting(0, "reviews up to which such a network's last layer is all that is trained")
     ngrams: int = _setting(3, "words in the longest run that is weighed", 1, 5)
     strength: float = _setting(1.0, "how far weights may go to fit: C of the regression", 1e-6, 1e6)
     most: int = _setting(300_000, "runs of words that are kept, the heaviest", 1, 10_000_000)
@@ -61,9 +64,16 @@ class Recipe:
     unlabelled: int = _setting(
         0, "texts without a label, at most, that are learnt as teachers judge them: one linear, one a direction", 0
     )
+    language_epochs: int = _setting(
+        0,
+        "passes of a forward language model over the texts, to start from if there are 50,000; 0: from start",
+        0,
+    )
+    language_dim: int = _setting(512, "size of the LSTM's state where it starts from that", 1, 8192)
     vector_epochs: int = _setting(
         0, "passes that find document vectors, for one more teacher; more than 0 needs the 'pretrain' extra", 0, 10_000
     )
+    vector_dim: int = _setting(128, "numbers of a document vector", 1, 4096)
     teacher_epochs: int = _setting(1, "passes of each of these teachers over the training reviews", 1, 1000)
     turns: int = _setting(0, "times that networks among the teachers learn from all of them, and judge anew", 0, 100)
     student_epochs: int = _setting(1, "passes over what they teach", 1, 1000)
@@ -101,7 +111,7 @@ class Recipe:
         if unknown:
             raise UsageError(f"a recipe has no setting {', '.join(sorted(unknown))}")
         if "epochs" in settings:
-            settings = {"least_steps": 0, "few": 0, **settings}
+            settings = {"least_steps": 0, "fewest": 0, **settings}
         return replace(RECIPES[name], **settings)
 
     def for_texts(self, texts: int) -> Recipe:
@@ -138,6 +148,8 @@ _LSTM = Recipe(
     pooling="mean and max",
     start=SHIPPED,
     few=5_000,
+    few_rate=0.25,
+    fewest=500,
     phrases=160_000,
     phrase_weight=0.4,
     dropout=0.1,
@@ -177,10 +189,12 @@ RECIPES: Mapping[str, Recipe] = {
         replace(
             _LSTM,
             name="best",
-            about="one LSTM that reads both ways, taught by others on reviews without a label too: hours",
+            about="one LSTM with a language of its own, taught by others on reviews without a label too: hours",
             direction="both",
             unlabelled=1_000_000,
-            vector_epochs=24,
+            language_epochs=3,
+            vector_epochs=40,
+            vector_dim=256,
             turns=2,
         ),
     )

@@ -79,14 +79,15 @@ class Training:
             self._network.load_state_dict(self.begin)
         elif self.recipe.start != NOTHING:
             self._encoder_card, fitted = started(self._network, self.data, self.recipe)
-        if fitted is not None:
-            self.watch.say("few reviews: the last layer is fitted, and nothing else (--few 0 trains all)")
+        enough = fitted if len(self.data.train.texts) <= self.recipe.fewest else None
+        if enough is not None:
+            self.watch.say("few reviews: the last layer is fitted, and nothing else (--fewest 0 trains all)")
             self.recipe = replace(self.recipe, phrases=0, epochs=1, least_steps=0)
         self._lessons = self.lessons or lessons(self.data, self.recipe, self.seed)
         self.recipe = self.recipe.for_texts(len(self._lessons.texts) - self._lessons.phrases)
         self._weights = self._lessons.weights(self.recipe.phrase_weight)
         table, words = self._network.embedding.weight.detach().clone(), self._narrow()
-        self._optimizer = torch.optim.Adam(self._rates(), lr=self.recipe.learning_rate, fused=True)
+        self._optimizer = torch.optim.Adam(self._rates(fitted is not None), lr=self.recipe.learning_rate, fused=True)
         self._state = State(self._identity())
         self._kept: dict[str, Tensor] = {}
         for name in ("best", "average") if self.recipe.average else ("best",):
@@ -94,10 +95,10 @@ class Training:
         self._agree()
         self._resume()
         for epoch in range(self._state.epoch, self.recipe.epochs):
-            if fitted is None:
+            if enough is None:
                 self._epoch(epoch)
             else:
-                self._finish(epoch, fitted, began)
+                self._finish(epoch, enough, began)
         self._network.load_state_dict(self._kept_under("best"))
         self._network.widen(words, table)
         self._bfloat16, self._trained_so = False, self._bfloat16
@@ -115,13 +116,14 @@ class Training:
         self._network.narrow(words)
         return words
 
-    def _rates(self) -> list[dict[str, Any]]:
-        """What the optimizer moves, and how fast against the learning rate: weights from the encoder move slower."""
+    def _rates(self, fitted: bool) -> list[dict[str, Any]]:
+        """What the optimizer moves, and how fast against the learning rate: what is known already moves slower."""
         named = list(self._network.named_parameters())
         fresh = [value for name, value in named if name.startswith("dense")]
         known = [value for name, value in named if not name.startswith("dense")]
         slower = 1.0 if self.recipe.start == NOTHING else self.recipe.encoder_rate
-        return [{"params": known, "share": slower}, {"params": fresh, "share": 1.0}]
+        rate = self.recipe.few_rate if fitted else 1.0
+        return [{"params": known, "share": rate * slower}, {"params": fresh, "share": rate}]
 
     def _identity(self) -> str:
         of_data = (self.data.about.digest, self._lessons.fingerprint, self._encoder_card)
