@@ -14,6 +14,7 @@ from safetensors.torch import load as from_safetensors
 from plaudit.bundle.bundle import Bundle
 from plaudit.bundle.classifier import Classifier
 from plaudit.errors import MissingExtra, UsageError
+from plaudit.learning import ensemble, pretraining
 from plaudit.learning.ensemble import Taught, best_shares, joined
 from plaudit.learning.fitting import fit
 from plaudit.learning.network import Network
@@ -21,12 +22,20 @@ from plaudit.learning.preparing import prepare_for
 from plaudit.learning.pretrained import Pretrained
 from plaudit.learning.recipes import Recipe
 from plaudit.learning.watch import Interrupted, Watch
+from plaudit.text.encoding import Encoded
 from plaudit.text.prepared import Prepared
 from tests.made import TINY, made_up
 
 REVIEWS = made_up(unlabelled=90)
 TEACHERS = ["linear", "vectors", "forward", "backward"]
-PASSES = {"epochs": 4, "vector_epochs": 4, "teacher_epochs": 3, "labelled_passes": 1, "student_epochs": 4}
+PASSES = {
+    "language_epochs": 0,
+    "epochs": 4,
+    "vector_epochs": 4,
+    "teacher_epochs": 3,
+    "labelled_passes": 1,
+    "student_epochs": 4,
+}
 SETTINGS = {**TINY, **PASSES, "turns": 0}
 NONE = np.zeros(1)
 
@@ -145,6 +154,56 @@ def test_reviews_with_a_label_are_passed_over_more_often_than_those_without(data
     lines: list[str] = []
     fit(data, replace(recipe, labelled_passes=3), 3, watch=Watch(say=lines.append))
     assert f"student: {3 * len(data.train.texts) + len(data.unlabelled)} texts to learn from" in lines
+
+
+@pytest.fixture
+def speaking(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> Recipe:
+    """The recipe with language models of its own, larger than those that it would start from."""
+    monkeypatch.setattr(ensemble, "ENOUGH_TEXTS", 100)
+    monkeypatch.setattr(ensemble, "STREAMS", 4)
+    monkeypatch.setattr(pretraining, "HELD_OUT", 20)
+    return replace(recipe, language_epochs=2, language_dim=12)
+
+
+def test_with_enough_texts_a_language_is_learnt_first_and_read_forward(
+    data: Prepared, speaking: Recipe, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    made = fit(data, speaking, 3, folder=tmp_path, watch=Watch(say=lines.append))
+    assert [line.split(":")[0] for line in lines if "perplexity" in line] == ["forward", "forward"]
+    assert lines.index("teacher linear") > max(at for at, line in enumerate(lines) if "perplexity" in line)
+    weights = from_safetensors(made.weights)
+    assert weights["lstm.weight_hh_l0"].shape == (48, 12)
+    assert "lstm_backward.weight_hh_l0" not in weights
+    assert (made.card.recipe["hidden_dim"], made.card.recipe["direction"]) == (12, "forward")
+    again: list[str] = []
+    assert same(made, fit(data, speaking, 3, folder=tmp_path, watch=Watch(say=again.append)))
+    assert not any("perplexity" in line for line in again)
+    assert [line for line in again if "done before" in line] == [
+        f"teacher {name}: done before" for name in TEACHERS[:3]
+    ]
+
+
+def test_teachers_that_read_no_order_are_taken_with_another_language(
+    data: Prepared, speaking: Recipe, tmp_path: Path
+) -> None:
+    fit(data, speaking, 3, folder=tmp_path)
+    lines: list[str] = []
+    fit(data, replace(speaking, language_epochs=1), 3, folder=tmp_path, watch=Watch(say=lines.append))
+    assert [line for line in lines if "done before" in line] == [
+        "teacher linear: done before",
+        "teacher vectors: done before",
+    ]
+
+
+def test_with_fewer_texts_the_encoder_is_what_a_network_starts_from(data: Prepared, speaking: Recipe) -> None:
+    lines: list[str] = []
+    few = replace(data, unlabelled=Encoded.of(data.unlabelled[at] for at in range(5)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ensemble, "ENOUGH_TEXTS", len(data.train.texts) + 6)
+        made = fit(few, speaking, 3, watch=Watch(say=lines.append))
+    assert not any("perplexity" in line for line in lines)
+    assert from_safetensors(made.weights)["lstm.weight_hh_l0"].shape == (32, 8)
 
 
 def test_without_unlabelled_texts_nobody_teaches(recipe: Recipe) -> None:

@@ -1,4 +1,4 @@
-"""Texts without a label: teachers by runs of words, by document vectors, by reading, and a network that learns of them.
+"""Texts without a label: a language, teachers by words, by document vectors, by reading, and one network of them all.
 
 Every step leaves its result in the training's folder, so that a stopped training goes on with the step it was in.
 Knows the steps and what passes between them; each is a training like any other.
@@ -28,10 +28,12 @@ from plaudit.learning.calibration import accuracy, fit_temperature, log_loss, pr
 from plaudit.learning.distributed import World
 from plaudit.learning.lessons import Lessons, lessons
 from plaudit.learning.linear_training import linear_evidence, linear_model
+from plaudit.learning.network import Network, start_from
 from plaudit.learning.pretrained import load_encoder
+from plaudit.learning.pretraining import Corpus, pretrain
 from plaudit.learning.probing import regression
 from plaudit.learning.recipes import NOTHING, Recipe
-from plaudit.learning.schedule import DIRECTIONS, VectorSettings
+from plaudit.learning.schedule import DIRECTIONS, Schedule, VectorSettings
 from plaudit.learning.training import Training
 from plaudit.learning.watch import Watch
 from plaudit.text.encoding import Encoded
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
 
 PARTS = 10
 TURN = 1_000_003
+STREAMS = 128
+ENOUGH_TEXTS = 50_000
+"""A language model of fewer knows less than the encoder that comes with Plaudit."""
 
 
 @dataclass(frozen=True)
@@ -97,26 +102,32 @@ class Ensemble:
         self._biases = biases_of(data)
         chosen = np.random.default_rng(self.seed).permutation(len(data.unlabelled))[: recipe.unlabelled]
         self._unlabelled = Encoded.of(data.unlabelled[int(index)] for index in chosen)
-        directions = DIRECTIONS if recipe.direction == "both" else (recipe.direction,)
         self._encoder: Mapping[str, Any] = {}
+        directions = directions_of(recipe)
         if recipe.start != NOTHING:
             encoder = load_encoder(recipe.start)
             encoder.must_read(directions)  # else it would come out after the first teachers
             self._encoder = encoder.card
-        student = replace(recipe, epochs=recipe.student_epochs, adversarial=recipe.student_adversarial)
         if recipe.vector_epochs:
             document_vectors()
+        begun: Mapping[str, Mapping[str, Tensor]] = {}
+        of_words = recipe
+        if recipe.language_epochs and len(data.train.texts) + len(data.unlabelled) >= ENOUGH_TEXTS:
+            recipe = replace(recipe, hidden_dim=recipe.language_dim, direction=directions[0])
+            directions = directions_of(recipe)
+            begun = self._begun(recipe)
+        student = replace(recipe, epochs=recipe.student_epochs, adversarial=recipe.student_adversarial)
         # What a step does not depend on is the same in all recipes, so that a change of it leaves the step as it is.
-        alone = replace(recipe, turns=0, teacher_epochs=1, student_epochs=1, student_adversarial=0.0, vector_epochs=0)
-        teacher = replace(alone, phrases=0)  # what teachers judge are long reviews
-        taught = {"linear": self._taught("linear", teacher, self._linear)}
+        alone: dict[str, Any] = {"turns": 0, "teacher_epochs": 1, "student_epochs": 1, "student_adversarial": 0.0}
+        alone |= {"phrases": 0, "vector_epochs": 0, "vector_dim": 1}  # what teachers judge are long reviews
+        teacher, of_words = replace(recipe, **alone), replace(of_words, **alone, language_epochs=0)
+        taught = {"linear": self._taught("linear", of_words, self._linear)}
         if recipe.vector_epochs:
-            taught["vectors"] = self._taught(
-                "vectors", replace(teacher, vector_epochs=recipe.vector_epochs), self._vectors
-            )
+            of_words = replace(of_words, vector_epochs=recipe.vector_epochs, vector_dim=recipe.vector_dim)
+            taught["vectors"] = self._taught("vectors", of_words, self._vectors)
         for one in directions:
-            training = self._training(replace(teacher, direction=one, epochs=recipe.teacher_epochs), one)
-            taught[one] = self._network(one, training)
+            own = replace(teacher, direction=one, epochs=recipe.teacher_epochs)
+            taught[one] = self._network(one, self._training(own, one, begin=begun.get(one)))
         for turn in range(1, recipe.turns + 1):
             to_learn, _ = self._lessons(taught, teacher)
             for one in directions:
@@ -130,6 +141,24 @@ class Ensemble:
         made = self._training(student, "student", to_learn, begin).run()
         told = {**made.card.training, "teachers": judged}
         return replace(made, card=replace(made.card, recipe=recipe.to_json(), training=told))
+
+    def _begun(self, recipe: Recipe) -> Mapping[str, Mapping[str, Tensor]]:
+        """The first weights of a network, by its direction, from a language model of all these texts."""
+        corpus = Corpus.prepared(self.data)
+        settings = Schedule(
+            vocab_size=corpus.vocabulary.size,
+            embedding_dim=recipe.embedding_dim,
+            hidden_dim=recipe.hidden_dim,
+            epochs=recipe.language_epochs,
+            streams=STREAMS,
+        )
+        folder = self.folder / "language" if self.folder is not None and self.world.leads else None
+        directions = directions_of(recipe)
+        encoder = pretrain(corpus, settings, self.seed, folder, self.watch, directions=directions)
+        torch.manual_seed(self.seed)
+        network = Network(recipe, self.data.vocabulary.size, self._biases)
+        start_from(network, self.data.vocabulary, encoder)
+        return {directions[0]: network.state_dict()}
 
     def _training(
         self,
@@ -179,7 +208,7 @@ class Ensemble:
 
     def _vectors(self) -> Taught:
         """A regression on the document vectors of all texts; a text that is judged is one of those that made them."""
-        data, settings = self.data, VectorSettings(epochs=self.recipe.vector_epochs)
+        data, settings = self.data, VectorSettings(epochs=self.recipe.vector_epochs, dim=self.recipe.vector_dim)
         texts = itertools.chain(data.train.texts, *self._judged)
         counts = NgramCounts.of(data.vocabulary.words_of(texts), settings.order, settings.least)
         folder = self.folder and self.folder / "vectors"
@@ -216,6 +245,11 @@ class Ensemble:
         for _ in range(1, recipe.labelled_passes):
             found = found.with_more(self.data.train.texts, labelled)
         return found.with_more(self._unlabelled, targets), judged
+
+
+def directions_of(recipe: Recipe) -> tuple[str, ...]:
+    """The directions that the recipe's network reads in."""
+    return DIRECTIONS if recipe.direction == "both" else (recipe.direction,)
 
 
 def document_vectors() -> type[DocumentVectors]:
