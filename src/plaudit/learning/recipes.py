@@ -147,7 +147,7 @@ _LSTM = Recipe(
     hidden_dim=320,
     pooling="mean and max",
     start=SHIPPED,
-    few=5_000,
+    few=20_000,
     few_rate=0.25,
     fewest=500,
     phrases=160_000,
@@ -189,12 +189,10 @@ RECIPES: Mapping[str, Recipe] = {
         replace(
             _LSTM,
             name="best",
-            about="one LSTM with a language of its own, taught by others on reviews without a label too: hours",
+            about="one LSTM that reads both ways, taught by others on reviews without a label too: hours",
             direction="both",
             unlabelled=1_000_000,
-            language_epochs=3,
-            vector_epochs=40,
-            vector_dim=256,
+            vector_epochs=24,
             turns=2,
         ),
     )
