@@ -196,9 +196,11 @@ def behaviour() -> str:
 
 
 def small_data() -> str:
-    """The table of accuracies with few reviews, from benchmarks/results."""
-    found = load("small_data") or {"accuracy": {}}
-    sizes = list(next(iter(found["accuracy"].values()), {}))
+    """The table of accuracies with few reviews, from benchmarks/results; nothing before its benchmark has run."""
+    found = load("small_data")
+    if found is None:
+        return ""
+    sizes = list(next(iter(found["accuracy"].values())))
     rows = [f"| recipe | {' | '.join(f'{int(size):,} reviews' for size in sizes)} |", "|---|" + "---|" * len(sizes)]
     for name, by_size in found["accuracy"].items():
         cells = (f"{statistics.mean(by_size[size]):.4f} ± {statistics.stdev(by_size[size]):.4f}" for size in sizes)

@@ -28,14 +28,7 @@ from tests.made import TINY, made_up
 
 REVIEWS = made_up(unlabelled=90)
 TEACHERS = ["linear", "vectors", "forward", "backward"]
-PASSES = {
-    "language_epochs": 0,
-    "epochs": 4,
-    "vector_epochs": 4,
-    "teacher_epochs": 3,
-    "labelled_passes": 1,
-    "student_epochs": 4,
-}
+PASSES = {"epochs": 4, "vector_epochs": 4, "teacher_epochs": 3, "labelled_passes": 1, "student_epochs": 4}
 SETTINGS = {**TINY, **PASSES, "turns": 0}
 NONE = np.zeros(1)
 
@@ -196,12 +189,13 @@ def test_teachers_that_read_no_order_are_taken_with_another_language(
     ]
 
 
-def test_with_fewer_texts_the_encoder_is_what_a_network_starts_from(data: Prepared, speaking: Recipe) -> None:
+def test_with_fewer_texts_the_encoder_is_what_a_network_starts_from(
+    data: Prepared, speaking: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lines: list[str] = []
     few = replace(data, unlabelled=Encoded.of(data.unlabelled[at] for at in range(5)))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ensemble, "ENOUGH_TEXTS", len(data.train.texts) + 6)
-        made = fit(few, speaking, 3, watch=Watch(say=lines.append))
+    monkeypatch.setattr(ensemble, "ENOUGH_TEXTS", len(data.train.texts) + 6)
+    made = fit(few, speaking, 3, watch=Watch(say=lines.append))
     assert not any("perplexity" in line for line in lines)
     assert from_safetensors(made.weights)["lstm.weight_hh_l0"].shape == (32, 8)
 

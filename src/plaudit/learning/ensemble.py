@@ -102,24 +102,23 @@ class Ensemble:
         self._biases = biases_of(data)
         chosen = np.random.default_rng(self.seed).permutation(len(data.unlabelled))[: recipe.unlabelled]
         self._unlabelled = Encoded.of(data.unlabelled[int(index)] for index in chosen)
+        directions = DIRECTIONS if recipe.direction == "both" else (recipe.direction,)
         self._encoder: Mapping[str, Any] = {}
-        directions = directions_of(recipe)
         if recipe.start != NOTHING:
             encoder = load_encoder(recipe.start)
             encoder.must_read(directions)  # else it would come out after the first teachers
             self._encoder = encoder.card
         if recipe.vector_epochs:
             document_vectors()
-        begun: Mapping[str, Mapping[str, Tensor]] = {}
-        of_words = recipe
+        of_words, begin = recipe, None
         if recipe.language_epochs and len(data.train.texts) + len(data.unlabelled) >= ENOUGH_TEXTS:
             recipe = replace(recipe, hidden_dim=recipe.language_dim, direction=directions[0])
-            directions = directions_of(recipe)
-            begun = self._begun(recipe)
+            directions, begin = directions[:1], self._begun(recipe)
         student = replace(recipe, epochs=recipe.student_epochs, adversarial=recipe.student_adversarial)
         # What a step does not depend on is the same in all recipes, so that a change of it leaves the step as it is.
         alone: dict[str, Any] = {"turns": 0, "teacher_epochs": 1, "student_epochs": 1, "student_adversarial": 0.0}
-        alone |= {"phrases": 0, "vector_epochs": 0, "vector_dim": 1}  # what teachers judge are long reviews
+        alone |= {"vector_epochs": 0, "vector_dim": 1}
+        alone["phrases"] = 0  # what teachers judge are long reviews
         teacher, of_words = replace(recipe, **alone), replace(of_words, **alone, language_epochs=0)
         taught = {"linear": self._taught("linear", of_words, self._linear)}
         if recipe.vector_epochs:
@@ -127,7 +126,7 @@ class Ensemble:
             taught["vectors"] = self._taught("vectors", of_words, self._vectors)
         for one in directions:
             own = replace(teacher, direction=one, epochs=recipe.teacher_epochs)
-            taught[one] = self._network(one, self._training(own, one, begin=begun.get(one)))
+            taught[one] = self._network(one, self._training(own, one, begin=begin))
         for turn in range(1, recipe.turns + 1):
             to_learn, _ = self._lessons(taught, teacher)
             for one in directions:
@@ -137,13 +136,13 @@ class Ensemble:
         to_learn, judged = self._lessons(taught, student)
         self.watch.say(f"student: {len(to_learn.texts):,} texts to learn from")
         weights = [taught[direction].weights for direction in directions]
-        begin = joined(*weights) if len(weights) > 1 else weights[0]
-        made = self._training(student, "student", to_learn, begin).run()
+        together = joined(*weights) if len(weights) > 1 else weights[0]
+        made = self._training(student, "student", to_learn, together).run()
         told = {**made.card.training, "teachers": judged}
         return replace(made, card=replace(made.card, recipe=recipe.to_json(), training=told))
 
-    def _begun(self, recipe: Recipe) -> Mapping[str, Mapping[str, Tensor]]:
-        """The first weights of a network, by its direction, from a language model of all these texts."""
+    def _begun(self, recipe: Recipe) -> Mapping[str, Tensor]:
+        """The first weights of a network that reads one way, from a language model of all these texts."""
         corpus = Corpus.prepared(self.data)
         settings = Schedule(
             vocab_size=corpus.vocabulary.size,
@@ -153,12 +152,11 @@ class Ensemble:
             streams=STREAMS,
         )
         folder = self.folder / "language" if self.folder is not None and self.world.leads else None
-        directions = directions_of(recipe)
-        encoder = pretrain(corpus, settings, self.seed, folder, self.watch, directions=directions)
+        encoder = pretrain(corpus, settings, self.seed, folder, self.watch, directions=(recipe.direction,))
         torch.manual_seed(self.seed)
         network = Network(recipe, self.data.vocabulary.size, self._biases)
         start_from(network, self.data.vocabulary, encoder)
-        return {directions[0]: network.state_dict()}
+        return network.state_dict()
 
     def _training(
         self,
@@ -245,11 +243,6 @@ class Ensemble:
         for _ in range(1, recipe.labelled_passes):
             found = found.with_more(self.data.train.texts, labelled)
         return found.with_more(self._unlabelled, targets), judged
-
-
-def directions_of(recipe: Recipe) -> tuple[str, ...]:
-    """The directions that the recipe's network reads in."""
-    return DIRECTIONS if recipe.direction == "both" else (recipe.direction,)
 
 
 def document_vectors() -> type[DocumentVectors]:

@@ -42,8 +42,8 @@ class LanguageModel(nn.Module):
     def next_words_loss(self, ids: Tensor, state: State | None, negatives: int) -> tuple[Tensor, State]:
         """The `sampled_loss` of each of ``ids`` (time + 1, batch) after those before it, and the state at the end.
 
-        Every vector is taken from the embedding once: each time anew makes a gradient of the whole table's size, which
-        was a quarter of a step.
+        Every vector is taken from the embedding once: each time anew makes a gradient of the whole table's size, and a
+        step of 512 units then takes a quarter longer.
         """
         drawn = torch.multinomial(self._shares, negatives, replacement=True)
         words, places = torch.unique(torch.cat([ids.flatten(), drawn]), return_inverse=True)
