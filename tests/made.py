@@ -22,6 +22,7 @@ TINY: dict[str, Any] = {
     "least_steps": 0,
     "phrases": 0,
     "learning_rate": 0.02,
+    "embedding_rate": 1.0,
     "precision": "float32",
 }
 """Settings that make any recipe a matter of a second."""

@@ -25,7 +25,7 @@ SMALL = ("--vocab-size", "200", "--embedding-dim", "8", "--hidden-dim", "8", "--
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    """1,400 short reviews as a CSV table: enough for 64 streams."""
+    """1,400 short reviews as a CSV table: a second to learn from."""
     path = tmp_path / "mine.csv"
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
@@ -38,18 +38,19 @@ def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(pretrain.command, list(map(str, arguments)), prog_name="plaudit pretrain")
 
 
-def test_a_table_becomes_an_encoder_that_a_training_starts_from(table: Path, tmp_path: Path) -> None:
-    out = tmp_path / "encoder"
-    result = run(table, "--out", out, "--json", *SMALL)
+@pytest.mark.parametrize("reads", [["forward"], ["backward"], ["forward", "backward"]])
+def test_a_table_becomes_an_encoder_that_a_training_starts_from(reads: list[str], table: Path, tmp_path: Path) -> None:
+    out, ways = tmp_path / "encoder", "both" if len(reads) > 1 else reads[0]
+    result = run(table, "--out", out, "--json", "--direction", ways, *SMALL)
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in out.iterdir()) == sorted(FILES)
     made = Pretrained.load(out)
     assert json.loads(result.stdout) == made.card
-    assert (made.embedding.shape, set(made.lstms)) == ((made.vocabulary.size, 8), {"forward", "backward"})
+    assert (made.embedding.shape, set(made.lstms)) == ((made.vocabulary.size, 8), set(reads))
     assert {name: tuple(one.shape) for name, one in made.projections.items()} == dict.fromkeys(made.lstms, (129, 16))
     assert f"next: plaudit train {table} --start {out}" in result.stderr
     assert not (tmp_path / "encoder.checkpoint").exists()
-    flags = ["--embedding-dim", "8", "--hidden-dim", "8", "--epochs", "1", "--least-steps", "0", "--phrases", "0"]
+    flags = ["--embedding-dim", "8", "--hidden-dim", "8", "--epochs", "1", "--phrases", "0", "--direction", ways]
     trained = CliRunner().invoke(
         train, [str(table), "--start", str(out), "--out", str(tmp_path / "bundle"), *flags], prog_name="plaudit train"
     )

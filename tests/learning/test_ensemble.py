@@ -29,7 +29,7 @@ from tests.made import TINY, made_up
 REVIEWS = made_up(unlabelled=90)
 TEACHERS = ["linear", "vectors", "forward", "backward"]
 PASSES = {"epochs": 4, "vector_epochs": 4, "teacher_epochs": 3, "labelled_passes": 1, "student_epochs": 4}
-SETTINGS = {**TINY, **PASSES, "turns": 0}
+SETTINGS = {**TINY, **PASSES, "turns": 0, "direction": "both"}
 NONE = np.zeros(1)
 
 
@@ -130,7 +130,7 @@ def test_phrases_are_for_the_student_alone(data: Prepared, recipe: Recipe) -> No
     assert f"student: {len(data.train.texts) + len(data.unlabelled) + 40} texts to learn from" in lines
 
 
-def test_in_a_turn_the_networks_learn_from_all_teachers_and_judge_anew(
+def test_in_a_turn_the_networks_learn_from_all_teachers_and_judge_beside_them(
     data: Prepared, recipe: Recipe, unbroken: tuple[Bundle, list[str]], tmp_path: Path
 ) -> None:
     lines: list[str] = []
@@ -141,6 +141,7 @@ def test_in_a_turn_the_networks_learn_from_all_teachers_and_judge_anew(
     again: list[str] = []
     assert same(made, fit(data, replace(recipe, turns=1), 3, folder=tmp_path, watch=Watch(say=again.append)))
     assert sum(line.endswith("done before") for line in again) == 6
+    assert set(made.card.training["teachers"]["shares"]) == {*TEACHERS, "forward, turn 1", "backward, turn 1"}
 
 
 def test_reviews_with_a_label_are_passed_over_more_often_than_those_without(data: Prepared, recipe: Recipe) -> None:
@@ -208,7 +209,7 @@ def test_without_unlabelled_texts_nobody_teaches(recipe: Recipe) -> None:
 
 def test_a_network_that_reads_one_way_has_a_teacher_that_does(encoder_folder: Path) -> None:
     lines: list[str] = []
-    settings = {**SETTINGS, "vector_epochs": 0, "start": str(encoder_folder), "unlabelled": 50}
+    settings = {**SETTINGS, "direction": "forward", "vector_epochs": 0, "start": str(encoder_folder), "unlabelled": 50}
     recipe = Recipe.of("lstm", **settings)
     made = fit(prepare_for(recipe, REVIEWS), recipe, watch=Watch(say=lines.append))
     assert [line for line in lines if line.startswith("teacher ") and ":" not in line] == [

@@ -14,7 +14,7 @@ import torch
 from plaudit.errors import UsageError
 from plaudit.learning.language_model import LanguageModel
 from plaudit.learning.pretrained import Pretrained
-from plaudit.learning.pretraining import HELD_OUT, Corpus, Pretraining, pretrain
+from plaudit.learning.pretraining import HELD_OUT, LEAST_STEPS, Corpus, Pretraining, pretrain
 from plaudit.learning.schedule import Schedule
 from plaudit.learning.watch import Interrupted, Watch
 from tests.made import FILLERS, made_up
@@ -181,10 +181,17 @@ def test_what_cannot_be_learnt_from_is_refused(schedule: Schedule) -> None:
     with pytest.raises(UsageError, match=f"399 texts .* at least {2 * HELD_OUT} are needed"):
         Corpus.of(texts[:399], schedule)
     corpus = Corpus.of(texts, schedule)
-    with pytest.raises(UsageError, match="words are too few for 500 streams of 8"):
-        Pretraining(corpus, replace(schedule, streams=500)).run()
+    with pytest.raises(UsageError, match="words are too few: at least 20,000 are needed"):
+        Pretraining(corpus, replace(schedule, words=1000)).run()
     with pytest.raises(UsageError, match="direction is one of forward, backward"):
         replace(schedule, direction="both")
+
+
+def test_fewer_streams_are_read_side_by_side_where_there_is_little(corpus: Corpus, schedule: Schedule) -> None:
+    few, many = (Pretraining(corpus, replace(schedule, streams=streams))._plan(0) for streams in (4, 500))
+    assert few[0].shape[1] == 4
+    assert 4 < many[0].shape[1] < 500
+    assert LEAST_STEPS <= len(many) < len(few)
 
 
 def test_a_loss_that_is_no_number_stops_the_pretraining(corpus: Corpus, schedule: Schedule) -> None:

@@ -92,8 +92,8 @@ def test_few_reviews_begin_with_what_infers_vectors_and_many_with_the_language_m
     moved = {name: value + 1 for name, value in encoder.lstms["forward"].items()}
     monkeypatch.setattr(probing, "load_encoder", lambda start: replace(encoder, inferring={"forward": moved}))
     before = network.dense.weight.clone()
-    card, loss = started(network, prepared(encoder, part), replace(RECIPE, few=few))
-    assert card == encoder.card
+    card, words, loss = started(network, prepared(encoder, part), replace(RECIPE, few=few))
+    assert (card, words) == (encoder.card, encoder.vocabulary.size)
     begun = network.lstms["forward"].state_dict()["weight_hh_l0"]
     assert torch.equal(begun, (moved if few == 200 else encoder.lstms["forward"])["weight_hh_l0"])
     assert torch.equal(network.dense.weight, before) == (loss is None) == (few == 199)

@@ -26,7 +26,8 @@ def test_the_recipes_are_four_and_the_default_starts_from_the_encoder() -> None:
     assert DEFAULT == "lstm"
     assert [recipe.kind for recipe in RECIPES.values()] == ["network", "linear", "network", "network"]
     assert [recipe.start for recipe in RECIPES.values()] == ["nothing", "nothing", "encoder", "encoder"]
-    assert RECIPES["best"].direction == "both"
+    assert [recipe.embedding_rate for recipe in RECIPES.values()] == [1, 1, 0, 0]
+    assert [bool(recipe.language_epochs) for recipe in RECIPES.values()] == [False, False, False, True]
 
 
 def test_single_settings_are_overridden() -> None:

@@ -14,7 +14,7 @@ from plaudit.cli.home import LEARNING_PARTS
 from plaudit.cli.stopping import stop_asked
 from plaudit.cli.terminal import give_json, say, track
 from plaudit.errors import MissingExtra
-from plaudit.learning.schedule import Schedule, VectorSettings
+from plaudit.learning.schedule import DIRECTIONS, Schedule, VectorSettings
 from plaudit.text.prepared import language_texts
 from plaudit.text.sources import read_reviews
 
@@ -58,10 +58,19 @@ def _settings(command: Any) -> Any:
     help="Passes that find each text's document vector, which LSTMs then learn to infer: a few hundred labels then"
     " teach more. 0: none, and no 'pretrain' extra needed.",
 )
+@click.option(
+    "--direction",
+    default="forward",
+    show_default=True,
+    type=click.Choice([*DIRECTIONS, "both"]),
+    help="Which way it reads a text: that of the trainings that start from it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the encoder's card as JSON.")
 @_settings
 @shared.column_options
-def command(reviews: str, out: Path, seed: int, vector_epochs: int, as_json: bool, **options: Any) -> None:
+def command(
+    reviews: str, out: Path, seed: int, vector_epochs: int, direction: str, as_json: bool, **options: Any
+) -> None:
     columns = shared.columns_from(options)
     try:
         from plaudit.learning.pretrained import free_for_an_encoder
@@ -84,7 +93,8 @@ def command(reviews: str, out: Path, seed: int, vector_epochs: int, as_json: boo
     checkpoints = out.with_name(out.name + ".checkpoint")
     with stop_asked() as asked:
         watch = Watch(lambda line: say(f"  {line}"), track, lambda: bool(asked))
-        made = pretrain(corpus, schedule, seed, checkpoints, watch)
+        directions = DIRECTIONS if direction == "both" else (direction,)
+        made = pretrain(corpus, schedule, seed, checkpoints, watch, directions=directions)
         if vector_epochs:
             how = VectorSettings(epochs=vector_epochs)
             made = with_vectors(made, corpus.texts, how, held=HELD_OUT, seed=seed, folder=checkpoints, watch=watch)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from plaudit.errors import UsageError
 from plaudit.learning import checkpoint
 from plaudit.learning.checkpoint import State
+from plaudit.learning.optimizing import pace
 from plaudit.learning.watch import CHECKPOINT_SECONDS, Interrupted, Watch
 
 Batch = TypeVar("Batch")
@@ -81,7 +82,7 @@ class Descent:
         """One step. What is drawn in it is drawn from the seed and the step alone."""
         torch.manual_seed((self.seed << 32) + self._state.step)
         self.model.train()
-        self._optimizer.param_groups[0]["lr"] = self.learning_rate * self._pace(steps)
+        self._optimizer.param_groups[0]["lr"] = self.learning_rate * pace(self.warm_up, self._state.step, steps)
         self._optimizer.zero_grad(set_to_none=True)
         found = loss(batch)
         found.backward()  # type: ignore[no-untyped-call]
@@ -90,12 +91,6 @@ class Descent:
         if not math.isfinite(value := found.item()):
             raise UsageError("the loss is no longer a number: try a smaller --learning-rate")
         return value
-
-    def _pace(self, steps: int) -> float:
-        """The share of the learning rate: up in a straight line, then down to nothing."""
-        rising = max(1.0, self.warm_up * steps)
-        done = self._state.step + 1
-        return min(done / rising, (steps - done + 1) / (steps - rising + 1))
 
     def _finish(self, epoch: int, measured: Mapping[str, float]) -> None:
         state = self._state

@@ -125,7 +125,7 @@ class World:
             return loss
         import torch
 
-        parameters = list(network.parameters())
+        parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
         own = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
         total = self.sum(torch.cat([*(gradient.flatten() for gradient in own), loss.detach().reshape(1)]))
         *gradients, loss = torch.split(total, [*(parameter.numel() for parameter in parameters), 1])

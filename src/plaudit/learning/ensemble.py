@@ -96,7 +96,7 @@ class Ensemble:
     def run(self) -> Bundle:
         """Teaches the teachers, lets them judge the texts that have no label, and trains one network on it all.
 
-        In each of the recipe's turns the networks among them learn from these judgements first, and judge anew.
+        In each of the recipe's turns the networks among them learn from these judgements first, and judge beside them.
         """
         recipe, data = self.recipe, self.data
         self._biases = biases_of(data)
@@ -127,16 +127,17 @@ class Ensemble:
         for one in directions:
             own = replace(teacher, direction=one, epochs=recipe.teacher_epochs)
             taught[one] = self._network(one, self._training(own, one, begin=begin))
+        latest = {one: taught[one].weights for one in directions}
         for turn in range(1, recipe.turns + 1):
-            to_learn, _ = self._lessons(taught, teacher)
+            to_learn, _ = self._lessons(taught, student)
             for one in directions:
-                name, again = f"{one}, turn {turn}", replace(teacher, direction=one, epochs=recipe.student_epochs)
-                training = self._training(again, name, to_learn, taught[one].weights, turn)
-                taught[one] = self._network(name, training)
+                name, again = f"{one}, turn {turn}", replace(student, direction=one)
+                training = self._training(again, name, to_learn, latest[one], turn)
+                taught[name] = self._network(name, training)
+            latest = {one: taught[f"{one}, turn {turn}"].weights for one in directions}
         to_learn, judged = self._lessons(taught, student)
         self.watch.say(f"student: {len(to_learn.texts):,} texts to learn from")
-        weights = [taught[direction].weights for direction in directions]
-        together = joined(*weights) if len(weights) > 1 else weights[0]
+        together = joined(*latest.values()) if len(latest) > 1 else latest[directions[0]]
         made = self._training(student, "student", to_learn, together).run()
         told = {**made.card.training, "teachers": judged}
         return replace(made, card=replace(made.card, recipe=recipe.to_json(), training=told))
@@ -238,10 +239,11 @@ class Ensemble:
         of_texts = sum(shares[name] * one.unlabelled / scales[name] for name, one in taught.items())
         temperature = fit_temperature(of_validation, self._biases, labels)
         targets = probabilities(self._biases + of_texts / temperature)
-        found = lessons(self.data, recipe, self.seed)
-        labelled = found.targets[: len(self.data.train.texts)]
+        labelled = len(self.data.train.texts)
+        found = lessons(self.data, recipe, self.seed, recipe.labelled_passes * labelled + len(self._unlabelled))
+        own = found.targets[:labelled]
         for _ in range(1, recipe.labelled_passes):
-            found = found.with_more(self.data.train.texts, labelled)
+            found = found.with_more(self.data.train.texts, own)
         return found.with_more(self._unlabelled, targets), judged
 
 

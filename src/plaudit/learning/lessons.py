@@ -16,7 +16,7 @@ from plaudit.text.vocabulary import Vocabulary
 from plaudit.text.words import Cleaning, words
 
 SENTIMENT = ("negative", "positive")
-FEWEST_PHRASES, PHRASES_A_REVIEW = 5_000, 10
+FEWEST_PHRASES, PHRASES_A_TEXT = 5_000, 2
 
 
 @dataclass(frozen=True)
@@ -50,20 +50,24 @@ class Lessons:
         return Lessons(Encoded(ids, offsets), np.concatenate([targets, self.targets]), self.phrases)
 
 
-def lessons(data: Prepared, recipe: Recipe, seed: int) -> Lessons:
-    """The training reviews; and phrases, where the recipe has them and the labels are negative and positive."""
+def lessons(data: Prepared, recipe: Recipe, seed: int, texts: int | None = None) -> Lessons:
+    """The training reviews; and phrases, where the recipe has them and the labels are negative and positive.
+
+    There are as many phrases as suit so many ``texts``, as which these reviews count if not told otherwise.
+    """
     own = Lessons(data.train.texts, np.eye(len(data.about.labels), dtype=np.float32)[data.train.labels])
     if not recipe.phrases or data.about.labels != SENTIMENT:
         return own
-    texts, positive = encoded_phrases(recipe.phrases, len(own.texts), seed, data.vocabulary, recipe.cleaning)
-    added = Lessons(texts, np.stack([1 - positive, positive], axis=1), phrases=len(texts))
+    suitable = max(FEWEST_PHRASES, PHRASES_A_TEXT * (texts or len(own.texts)))
+    made_up, positive = encoded_phrases(min(recipe.phrases, suitable), seed, data.vocabulary, recipe.cleaning)
+    added = Lessons(made_up, np.stack([1 - positive, positive], axis=1), phrases=len(made_up))
     return added.with_more(own.texts, own.targets)
 
 
 def encoded_phrases(
-    most: int, reviews: int, seed: int, vocabulary: Vocabulary, cleaning: Cleaning
+    count: int, seed: int, vocabulary: Vocabulary, cleaning: Cleaning
 ) -> tuple[Encoded, NDArray[np.float32]]:
-    """As many phrases as suit so many reviews, and no more than ``most``, as ids; how positive each is: 0, 0.5 or 1."""
-    made = phrases(min(most, max(PHRASES_A_REVIEW * reviews, FEWEST_PHRASES)), seed)
+    """So many phrases as ids, and how positive each is: 0, 0.5 or 1."""
+    made = phrases(count, seed)
     encoded = Encoded.of(vocabulary.ids(words(text, cleaning)) for text, _ in made)
     return encoded, np.array([share for _, share in made], dtype=np.float32)

@@ -41,5 +41,6 @@ def worst_case(
     worse = loss_of(network.logits_of_vectors(moved, lengths, share, reviews).float(), targets, parts)
     worse.backward()  # type: ignore[no-untyped-call]
     assert moved.grad is not None
-    vectors.backward(slope + moved.grad)  # type: ignore[no-untyped-call]
+    if vectors.requires_grad:
+        vectors.backward(slope + moved.grad)  # type: ignore[no-untyped-call]
     return loss.detach()

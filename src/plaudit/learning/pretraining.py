@@ -31,6 +31,8 @@ from plaudit.text.words import words
 from plaudit.version import __version__
 
 HELD_OUT = 200
+LEAST_STEPS = 20
+"""Steps of an epoch at least: fewer streams are read side by side where there is little to read."""
 
 
 @dataclass(frozen=True)
@@ -124,10 +126,11 @@ class Pretraining:
         schedule = self.schedule
         order = np.random.default_rng((self.seed, epoch)).permutation(self.corpus.learnt)
         stream = self.corpus.stream(order)
-        rows = len(stream) // schedule.streams
-        if rows <= schedule.words:
-            raise UsageError(f"{len(stream):,} words are too few for {schedule.streams} streams of {schedule.words}")
-        block = torch.from_numpy(stream[: rows * schedule.streams].reshape(schedule.streams, rows).T.astype(np.int64))
+        streams = min(schedule.streams, len(stream) // (LEAST_STEPS * schedule.words))
+        if not streams:
+            raise UsageError(f"{len(stream):,} words are too few: at least {LEAST_STEPS * schedule.words:,} are needed")
+        rows = len(stream) // streams
+        block = torch.from_numpy(stream[: rows * streams].reshape(streams, rows).T.astype(np.int64))
         starts = range(0, rows - schedule.words, schedule.words)
         return [block[at : at + schedule.words + 1] for at in starts]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,20 +24,32 @@ ITERATIONS = 200
 STRENGTH = 1.0
 
 
-def started(network: Network, data: Prepared, recipe: Recipe) -> tuple[Mapping[str, Any], float | None]:
-    """Makes ``network`` what the recipe's encoder is; the encoder's card.
+class Beginning(NamedTuple):
+    """What a network began as: an encoder's ``card``, how many ``words`` it has a vector of, which come first.
+
+    ``loss`` is the mean loss in nats that fitting the last layer left; None where it was not fitted.
+    """
+
+    card: Mapping[str, Any]
+    words: int
+    loss: float | None = None
+
+
+def started(network: Network, data: Prepared, recipe: Recipe) -> Beginning:
+    """Makes ``network`` what the recipe's encoder is.
 
     With no more reviews than the recipe calls few it becomes what infers document vectors, if the encoder has that, and
-    its last layer is fitted: the mean loss in nats that this leaves comes second, and None with more.
+    its last layer is fitted.
     """
     encoder = load_encoder(recipe.start)
     few = len(data.train.texts) <= recipe.few
     projection = encoder.projection(network.directions) if few and network.pooled else None
     if projection is None:
         start_from(network, data.vocabulary, encoder)
-        return encoder.card, None
+        return Beginning(encoder.card, encoder.vocabulary.size)
     start_from(network, data.vocabulary, replace(encoder, lstms=encoder.inferring))
-    return encoder.card, probe(network, projection, data.train, recipe.max_words)
+    loss = probe(network, projection, data.train, recipe.max_words)
+    return Beginning(encoder.card, encoder.vocabulary.size, loss)
 
 
 def probe(network: Network, projection: Tensor, part: Part, max_words: int) -> float:

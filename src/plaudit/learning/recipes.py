@@ -61,9 +61,10 @@ class Recipe:
     learning_rate: float = _setting(2e-3, "Adam's highest learning rate; it falls to zero in a straight line", 1e-8, 10)
     warm_up: float = _setting(0.0, "share of all steps in which the learning rate rises to its highest", 0, 0.9)
     encoder_rate: float = _setting(1.0, "share of the learning rate that weights from the encoder get", 0, 1)
-    unlabelled: int = _setting(
-        0, "texts without a label, at most, that are learnt as teachers judge them: one linear, one a direction", 0
+    embedding_rate: float = _setting(
+        1.0, "share of that which word vectors get; 0: those that the encoder knows stay as they are", 0, 1
     )
+    unlabelled: int = _setting(0, "texts without a label, at most, that are learnt as teachers judge them", 0)
     language_epochs: int = _setting(
         0,
         "passes of a forward language model over the texts, to start from if there are 50,000; 0: from start",
@@ -148,7 +149,7 @@ _LSTM = Recipe(
     pooling="mean and max",
     start=SHIPPED,
     few=20_000,
-    few_rate=0.25,
+    few_rate=0.5,
     fewest=500,
     phrases=160_000,
     phrase_weight=0.4,
@@ -158,12 +159,13 @@ _LSTM = Recipe(
     epochs=2,
     batch_size=64,
     least_batches=50,
-    least_steps=300,
+    least_steps=400,
     learning_rate=6e-3,
     warm_up=0.1,
     encoder_rate=0.5,
+    embedding_rate=0.0,
     unlabelled=50_000,
-    teacher_epochs=2,
+    teacher_epochs=4,
     labelled_passes=2,
     average=0.998,
     weights="int8",
@@ -189,11 +191,11 @@ RECIPES: Mapping[str, Recipe] = {
         replace(
             _LSTM,
             name="best",
-            about="one LSTM that reads both ways, taught by others on reviews without a label too: hours",
-            direction="both",
+            about="a larger LSTM, from a language model of your own of 50,000 texts and more, taught by others: hours",
             unlabelled=1_000_000,
+            language_epochs=3,
             vector_epochs=24,
-            turns=2,
+            turns=1,
         ),
     )
 }

@@ -13,7 +13,10 @@ LEAST = {"vocab_size": 3, "embedding_dim": 1, "hidden_dim": 1, "epochs": 1}
 
 @dataclass(frozen=True)
 class Schedule:
-    """Every setting of a pretraining. A ``backward`` model reads each text from its end."""
+    """Every setting of a pretraining. A ``backward`` model reads each text from its end.
+
+    A step reads so many ``words`` in each of ``streams`` places of the corpus, or fewer where it is small.
+    """
 
     direction: str = "forward"
     cleaning: Cleaning = "modern"
@@ -21,8 +24,8 @@ class Schedule:
     embedding_dim: int = 256
     hidden_dim: int = 320
     dropout: float = 0.1
-    epochs: int = 1
-    streams: int = 64
+    epochs: int = 4
+    streams: int = 128
     words: int = 64
     negatives: int = 1024
     learning_rate: float = 4e-3

@@ -9,7 +9,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +28,8 @@ from plaudit.learning.lessons import Lessons, lessons
 from plaudit.learning.lines import epoch_line, kept_epoch
 from plaudit.learning.loss import loss_of, worst_case
 from plaudit.learning.network import Network
-from plaudit.learning.probing import started
+from plaudit.learning.optimizing import held, optimizer, pace
+from plaudit.learning.probing import Beginning, started
 from plaudit.learning.recipes import NOTHING, Recipe
 from plaudit.learning.watch import CHECKPOINT_SECONDS, Interrupted, Watch
 from plaudit.text.encoding import Encoded
@@ -71,15 +71,11 @@ class Training:
         self._device = self.world.device
         self._bfloat16 = not self.world.any(not bfloat16_pays(self.recipe.precision))
         self._biases = biases_of(self.data)
-        began, fitted = time.perf_counter(), None
+        began = time.perf_counter()
         torch.manual_seed(self.seed)
         self._network = Network(self.recipe, self.data.vocabulary.size, self._biases).to(self._device)
-        self._encoder_card: Mapping[str, Any] = {}
-        if self.begin is not None:
-            self._network.load_state_dict(self.begin)
-        elif self.recipe.start != NOTHING:
-            self._encoder_card, fitted = started(self._network, self.data, self.recipe)
-        enough = fitted if len(self.data.train.texts) <= self.recipe.fewest else None
+        self._began = self._begin()
+        enough = self._began.loss if len(self.data.train.texts) <= self.recipe.fewest else None
         if enough is not None:
             self.watch.say("few reviews: the last layer is fitted, and nothing else (--fewest 0 trains all)")
             self.recipe = replace(self.recipe, phrases=0, epochs=1, least_steps=0)
@@ -87,7 +83,9 @@ class Training:
         self.recipe = self.recipe.for_texts(len(self._lessons.texts) - self._lessons.phrases)
         self._weights = self._lessons.weights(self.recipe.phrase_weight)
         table, words = self._network.embedding.weight.detach().clone(), self._narrow()
-        self._optimizer = torch.optim.Adam(self._rates(fitted is not None), lr=self.recipe.learning_rate, fused=True)
+        known = int(np.searchsorted(words, self._began.words))
+        self._held = held(self.recipe, known)
+        self._optimizer = optimizer(self._network, self.recipe, known, self._began.loss is not None)
         self._state = State(self._identity())
         self._kept: dict[str, Tensor] = {}
         for name in ("best", "average") if self.recipe.average else ("best",):
@@ -104,6 +102,14 @@ class Training:
         self._bfloat16, self._trained_so = False, self._bfloat16
         return self._network
 
+    def _begin(self) -> Beginning:
+        if self.begin is not None:
+            self._network.load_state_dict(self.begin)
+            return Beginning({}, self.data.vocabulary.size)
+        if self.recipe.start == NOTHING:
+            return Beginning({}, 0)
+        return started(self._network, self.data, self.recipe)
+
     def _narrow(self) -> NDArray[np.int64]:
         """Takes the words that never occur out of the embedding while it is trained: a step moves every row.
 
@@ -116,17 +122,8 @@ class Training:
         self._network.narrow(words)
         return words
 
-    def _rates(self, fitted: bool) -> list[dict[str, Any]]:
-        """What the optimizer moves, and how fast against the learning rate: what is known already moves slower."""
-        named = list(self._network.named_parameters())
-        fresh = [value for name, value in named if name.startswith("dense")]
-        known = [value for name, value in named if not name.startswith("dense")]
-        slower = 1.0 if self.recipe.start == NOTHING else self.recipe.encoder_rate
-        rate = self.recipe.few_rate if fitted else 1.0
-        return [{"params": known, "share": rate * slower}, {"params": fresh, "share": rate}]
-
     def _identity(self) -> str:
-        of_data = (self.data.about.digest, self._lessons.fingerprint, self._encoder_card)
+        of_data = (self.data.about.digest, self._lessons.fingerprint, self._began.card)
         parts = (self.recipe.to_json(), self.seed, of_data, (self._bfloat16, self._device.type, torch.__version__))
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -174,19 +171,17 @@ class Training:
         """One step on one batch; its mean loss. Dropout is drawn from the seed and the step alone."""
         torch.manual_seed((self.seed << 32) + self._state.step)
         self._network.train()
+        rate = self.recipe.learning_rate * pace(self.recipe.warm_up, self._state.step, steps)
         for group in self._optimizer.param_groups:
-            group["lr"] = self.recipe.learning_rate * group["share"] * self._pace(steps)
+            group["lr"] = rate * group["share"]
         self._optimizer.zero_grad(set_to_none=True)
         loss = self.world.sum_gradients(self._network, self._backward(batch))
+        if (slopes := self._network.embedding.weight.grad) is not None:
+            slopes[: self._held] = 0
         nn.utils.clip_grad_norm_(self._network.parameters(), self.recipe.clip)
         self._optimizer.step()
         self._average()
         return loss.item()
-
-    def _pace(self, steps: int) -> float:
-        """The share of the learning rate: up in a straight line, then down to nothing (Howard and Ruder 2018)."""
-        rising, done = self.recipe.warm_up * steps, self._state.step
-        return (done + 1) / rising if done + 1 < rising else 1 - (done - rising) / (steps - rising)
 
     def _average(self) -> None:
         """Moves the running average of weights towards the weights; it begins with short memory."""

@@ -31,6 +31,7 @@ from plaudit.text.encoding import Encoded
 from plaudit.text.ngrams import NgramCounts
 
 MAX_WORDS = 1_000
+PHRASES_A_TEXT = 10
 
 
 @dataclass
@@ -58,8 +59,8 @@ class VectorRegression:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._bfloat16 = bfloat16_pays("auto")
         centred = torch.from_numpy(self.vectors - self.vectors[: self._learnt].mean(axis=0))
-        asked = (settings.phrases, self._learnt, self.seed)
-        phrases, positive = encoded_phrases(*asked, encoder.vocabulary, self._recipe.cleaning)
+        count = min(settings.phrases, PHRASES_A_TEXT * self._learnt)
+        phrases, positive = encoded_phrases(count, self.seed, encoder.vocabulary, self._recipe.cleaning)
         self._wanted = torch.cat([nn.functional.normalize(centred), torch.zeros(len(phrases), centred.shape[1])])
         self._positive = torch.from_numpy(positive)
         self._texts = Encoded.of(text[:MAX_WORDS] for text in itertools.chain(self.texts, phrases))
