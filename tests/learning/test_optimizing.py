@@ -18,9 +18,7 @@ from plaudit.text.encoding import Encoded
 from plaudit.text.prepared import Part, Preparation, Prepared, Reading
 from plaudit.text.vocabulary import INFREQUENT, Vocabulary
 
-RECIPE = Recipe.of(
-    "lstm", embedding_dim=8, hidden_dim=8, phrases=0, few=0, fewest=0, epochs=1, average=0.0, adversarial=0.5
-)
+RECIPE = Recipe.of("lstm", embedding_dim=8, hidden_dim=8, phrases=0, few=0, epochs=1, average=0.0, adversarial=0.5)
 
 
 def shares(recipe: Recipe, known: int, fitted: bool = False) -> dict[str, float]:
@@ -36,7 +34,7 @@ def test_what_the_encoder_knows_moves_slower_than_the_last_layer() -> None:
     assert found["dense.weight"] == 1
     assert found["lstm.weight_hh_l0"] == pytest.approx(0.2)
     assert found["embedding.weight"] == pytest.approx(0.1)
-    few = shares(replace(RECIPE, embedding_rate=0.5, encoder_rate=0.2, few_rate=0.5), 10, fitted=True)
+    few = shares(replace(RECIPE, embedding_rate=0.5, encoder_rate=0.2, fitted_rate=0.5), 10, fitted=True)
     assert few == pytest.approx({name: share / 2 for name, share in found.items()})
 
 

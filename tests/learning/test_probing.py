@@ -21,7 +21,7 @@ from plaudit.learning.watch import Watch
 from plaudit.text.encoding import Encoded
 from plaudit.text.prepared import Part, Preparation, Prepared, Reading
 
-RECIPE = Recipe.of("lstm", embedding_dim=8, hidden_dim=8, phrases=0, epochs=1, few=200, fewest=200)
+RECIPE = Recipe.of("lstm", embedding_dim=8, hidden_dim=8, phrases=0, epochs=1, few=200)
 
 
 @pytest.mark.parametrize("labels", [2, 4])
@@ -84,19 +84,20 @@ def prepared(encoder: Pretrained, part: Part) -> Prepared:
     return Prepared(about, encoder.vocabulary, part, part)
 
 
-@pytest.mark.parametrize("few", [200, 199])
-def test_few_reviews_begin_with_what_infers_vectors_and_many_with_the_language_model(
-    few: int, started_from: tuple[Network, Pretrained, Part], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("infers", [True, False])
+def test_a_network_begins_with_what_infers_vectors_and_else_with_the_language_model(
+    infers: bool, started_from: tuple[Network, Pretrained, Part], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network, encoder, part = started_from
     moved = {name: value + 1 for name, value in encoder.lstms["forward"].items()}
-    monkeypatch.setattr(probing, "load_encoder", lambda start: replace(encoder, inferring={"forward": moved}))
+    found = replace(encoder, inferring={"forward": moved}) if infers else replace(encoder, inferring={}, projections={})
+    monkeypatch.setattr(probing, "load_encoder", lambda start: found)
     before = network.dense.weight.clone()
-    card, words, loss = started(network, prepared(encoder, part), replace(RECIPE, few=few))
+    card, words, loss = started(network, prepared(encoder, part), RECIPE)
     assert (card, words) == (encoder.card, encoder.vocabulary.size)
     begun = network.lstms["forward"].state_dict()["weight_hh_l0"]
-    assert torch.equal(begun, (moved if few == 200 else encoder.lstms["forward"])["weight_hh_l0"])
-    assert torch.equal(network.dense.weight, before) == (loss is None) == (few == 199)
+    assert torch.equal(begun, (moved if infers else encoder.lstms["forward"])["weight_hh_l0"])
+    assert torch.equal(network.dense.weight, before) == (loss is None) == (not infers)
 
 
 def test_a_training_with_few_reviews_fits_the_last_layer_and_no_other(
@@ -111,10 +112,10 @@ def test_a_training_with_few_reviews_fits_the_last_layer_and_no_other(
     for name, value in encoder.lstms["forward"].items():
         assert torch.equal(network.lstms["forward"].state_dict()[name], value)
     assert [entry["epoch"] for entry in training.run().card.training["history"]] == [1]
-    assert any("--fewest 0" in line for line in said)
+    assert any("--few 0" in line for line in said)
     again = Training(data, RECIPE, 0, tmp_path).learn()
     assert torch.equal(again.dense.weight, network.dense.weight)
-    trained = Training(data, replace(RECIPE, fewest=199)).learn()
+    trained = Training(data, replace(RECIPE, few=199)).learn()
     assert not torch.equal(
         trained.lstms["forward"].state_dict()["weight_hh_l0"], encoder.lstms["forward"]["weight_hh_l0"]
     )
@@ -125,11 +126,11 @@ def test_a_network_whose_last_layer_is_fitted_goes_on_from_there_at_its_own_rate
 ) -> None:
     _, encoder, part = started_from
     monkeypatch.setattr(probing, "load_encoder", lambda start: encoder)
-    data, recipe = prepared(encoder, part), replace(RECIPE, fewest=0, dropout=0.0, word_dropout=0.0, least_steps=0)
+    data, recipe = prepared(encoder, part), replace(RECIPE, few=0, dropout=0.0, word_dropout=0.0, least_steps=0)
     fitted = Training(data, RECIPE).learn()
 
     def moved(rate: float) -> float:
-        network = Training(data, replace(recipe, few_rate=rate)).learn()
+        network = Training(data, replace(recipe, fitted_rate=rate)).learn()
         return (network.dense.weight - fitted.dense.weight).abs().max().item()
 
     assert moved(0.0) == 0

@@ -38,9 +38,9 @@ def test_single_settings_are_overridden() -> None:
 
 
 def test_epochs_that_are_named_are_trained_with_few_reviews_too() -> None:
-    assert Recipe.of("lstm").few > Recipe.of("lstm").fewest > 200
-    assert Recipe.of("lstm", epochs=3).fewest == 0
-    assert Recipe.of("lstm", epochs=3, fewest=9).fewest == 9
+    assert Recipe.of("lstm").few > 200
+    assert Recipe.of("lstm", epochs=3).few == 0
+    assert Recipe.of("lstm", epochs=3, few=9).few == 9
 
 
 @pytest.mark.parametrize(

@@ -73,8 +73,8 @@ def command(
     **options: Any,
 ) -> None:
     columns, fixed = shared.columns_from(options), shared.recipe_settings(options)
-    if Recipe.of(recipe or DEFAULT).fewest:
-        fixed = {"fewest": 0, **fixed}  # what is searched has to be trained
+    if Recipe.of(recipe or DEFAULT).few:
+        fixed = {"few": 0, **fixed}  # what is searched has to be trained
     own = Recipe.of(recipe or DEFAULT, **fixed)
     spans = _spans(own, searched, fixed)
     _check(reviews)

@@ -14,7 +14,7 @@ def optimizer(network: Network, recipe: Recipe, known: int, fitted: bool) -> tor
     The vectors of the first ``known`` words are an encoder's. With an ``embedding_rate`` of 0 they stay as they are;
     where that is all of them, none has a gradient, and else a step takes theirs away.
     """
-    rate = recipe.few_rate if fitted else 1.0
+    rate = recipe.fitted_rate if fitted else 1.0
     slower = rate * (1.0 if recipe.start == NOTHING else recipe.encoder_rate)
     named = dict(network.named_parameters())
     table = named.pop("embedding.weight")

@@ -1,4 +1,4 @@
-"""How a network begins as an encoder; with few reviews its last layer is fitted first. Knows torch, no text.
+"""How a network begins as an encoder, its last layer fitted. Knows torch, no text.
 
 A network whose last layer is chance learns a few reviews by heart and forgets what it began with (Kumar et al. 2022).
 """
@@ -38,12 +38,10 @@ class Beginning(NamedTuple):
 def started(network: Network, data: Prepared, recipe: Recipe) -> Beginning:
     """Makes ``network`` what the recipe's encoder is.
 
-    With no more reviews than the recipe calls few it becomes what infers document vectors, if the encoder has that, and
-    its last layer is fitted.
+    It becomes what infers document vectors, its last layer fitted; or the language model of an encoder without that.
     """
     encoder = load_encoder(recipe.start)
-    few = len(data.train.texts) <= recipe.few
-    projection = encoder.projection(network.directions) if few and network.pooled else None
+    projection = encoder.projection(network.directions) if network.pooled else None
     if projection is None:
         start_from(network, data.vocabulary, encoder)
         return Beginning(encoder.card, encoder.vocabulary.size)

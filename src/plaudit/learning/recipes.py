@@ -40,12 +40,10 @@ class Recipe:
     start: str = _setting(
         NOTHING, "first weights: nothing, encoder (the one that comes with Plaudit), or the folder of your own"
     )
-    few: int = _setting(
-        0,
-        "reviews up to which the network begins as what infers vectors, its last layer fitted; 0: as a language model",
+    fitted_rate: float = _setting(
+        1.0, "share of the learning rate that a network gets whose last layer was fitted", 0, 1
     )
-    few_rate: float = _setting(1.0, "share of the learning rate that such a network gets", 0, 1)
-    fewest: int = _setting(0, "reviews up to which such a network's last layer is all that is trained")
+    few: int = _setting(0, "reviews up to which that layer is fitted, and nothing else is trained")
     ngrams: int = _setting(3, "words in the longest run that is weighed", 1, 5)
     strength: float = _setting(1.0, "how far weights may go to fit: C of the regression", 1e-6, 1e6)
     most: int = _setting(300_000, "runs of words that are kept, the heaviest", 1, 10_000_000)
@@ -112,7 +110,7 @@ class Recipe:
         if unknown:
             raise UsageError(f"a recipe has no setting {', '.join(sorted(unknown))}")
         if "epochs" in settings:
-            settings = {"least_steps": 0, "fewest": 0, **settings}
+            settings = {"least_steps": 0, "few": 0, **settings}
         return replace(RECIPES[name], **settings)
 
     def for_texts(self, texts: int) -> Recipe:
@@ -148,10 +146,9 @@ _LSTM = Recipe(
     hidden_dim=320,
     pooling="mean and max",
     start=SHIPPED,
-    few=20_000,
-    few_rate=0.5,
-    fewest=500,
-    phrases=160_000,
+    fitted_rate=0.5,
+    few=500,
+    phrases=80_000,
     phrase_weight=0.4,
     dropout=0.1,
     word_dropout=0.05,

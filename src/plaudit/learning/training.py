@@ -75,9 +75,9 @@ class Training:
         torch.manual_seed(self.seed)
         self._network = Network(self.recipe, self.data.vocabulary.size, self._biases).to(self._device)
         self._began = self._begin()
-        enough = self._began.loss if len(self.data.train.texts) <= self.recipe.fewest else None
+        enough = self._began.loss if len(self.data.train.texts) <= self.recipe.few else None
         if enough is not None:
-            self.watch.say("few reviews: the last layer is fitted, and nothing else (--fewest 0 trains all)")
+            self.watch.say("few reviews: the last layer is fitted, and nothing else (--few 0 trains all)")
             self.recipe = replace(self.recipe, phrases=0, epochs=1, least_steps=0)
         self._lessons = self.lessons or lessons(self.data, self.recipe, self.seed)
         self.recipe = self.recipe.for_texts(len(self._lessons.texts) - self._lessons.phrases)
