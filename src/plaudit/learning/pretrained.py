@@ -51,8 +51,8 @@ class Pretrained:
         """Raises UsageError where the encoder has no LSTM for one of ``directions``."""
         if missing := [direction for direction in directions if direction not in self.lstms]:
             raise UsageError(
-                f"the encoder reads {', '.join(self.lstms)} and not {missing[0]}: start from one of plaudit pretrain,"
-                " which reads both ways, or choose its --direction"
+                f"the encoder reads {', '.join(self.lstms)} and not {missing[0]}: start from one of plaudit pretrain"
+                " --direction both, or choose a --direction that it reads"
             )
 
     def projection(self, directions: Sequence[str]) -> Tensor | None:
