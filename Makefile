@@ -43,7 +43,7 @@ $(VENV)/.test: $(NEEDS) | $(VENV)/bin/python
 	@touch $(VENV)/.up $@
 
 SHIPPED := src/plaudit/shipped
-shipped: $(VENV)/.test  ## the encoder and the bundle that come with Plaudit, made again: two hours; REVIEWS=the IMDb archive
+shipped: $(VENV)/.test  ## the encoder and the bundle that come with Plaudit, made again: over an hour; REVIEWS=the IMDb archive
 	@$(BIN)/plaudit pretrain "$(REVIEWS)" --out $(SHIPPED)/encoder
 	@$(BIN)/plaudit train "$(REVIEWS)" --out $(SHIPPED)/bundle
 	@$(BIN)/plaudit evaluate "$(REVIEWS)" --bundle $(SHIPPED)/bundle --save
