@@ -20,8 +20,8 @@ from benchmarks.results import save
 from plaudit.bundle.classifier import Classifier
 from plaudit.cli.terminal import track
 from plaudit.learning.fitting import fit
-from plaudit.learning.preparing import prepare_for
-from plaudit.learning.recipes import Recipe
+from plaudit.learning.preparing import encoder_folder, prepare_for
+from plaudit.learning.recipes import NOTHING, Recipe
 from plaudit.text.reviews import Review, Reviews, split
 from plaudit.text.sources import read_reviews
 
@@ -41,7 +41,7 @@ def run(archive: Path) -> None:
     for draw, size, name in itertools.product(range(DRAWS), SIZES, RECIPES):
         recipe = Recipe.of(name)
         of = f"{size:>5} reviews, draw {draw}, {name:<8}"
-        key = f"{of} {hashlib.sha256(json.dumps(recipe.to_json()).encode()).hexdigest()}"
+        key = f"{of} {_digest(recipe)}"
         if key not in measured:
             chosen = np.random.default_rng((size, draw)).choice(kept, size, replace=False)
             drawn = Reviews("IMDb", reviews.origin, reviews.labels, [reviews.train[int(at)] for at in chosen], [])
@@ -51,6 +51,16 @@ def run(archive: Path) -> None:
         print(f"{of} {measured[key]:.4f}", flush=True)
     means = {name: {size: round(statistics.mean(one), 5) for size, one in by.items()} for name, by in found.items()}
     save("small_data", {"judged": len(judged), "draws": DRAWS, "accuracy": found, "mean": means})
+
+
+def _digest(recipe: Recipe) -> str:
+    """The same digest, the same settings and encoder."""
+    digest = hashlib.sha256(json.dumps(recipe.to_json()).encode())
+    if recipe.start != NOTHING:
+        with encoder_folder(recipe.start) as folder:
+            for file in sorted(folder.iterdir()):
+                digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def _accuracy(recipe: Recipe, drawn: Reviews, judged: Sequence[Review], seed: int) -> float:

@@ -189,7 +189,7 @@ RECIPES: Mapping[str, Recipe] = {
         replace(
             _LSTM,
             name="best",
-            about="a larger LSTM, from a language model of your own of 50,000 texts and more, taught by others: hours",
+            about="a larger LSTM that starts from a language model of your own 50,000 texts, taught by others: hours",
             unlabelled=1_000_000,
             language_epochs=3,
             vector_epochs=24,
