@@ -114,7 +114,7 @@ class Ensemble:
         if recipe.language_epochs and len(data.train.texts) + len(data.unlabelled) >= ENOUGH_TEXTS:
             recipe = replace(recipe, hidden_dim=recipe.language_dim, direction=directions[0])
             directions, begin = directions[:1], self._begun(recipe)
-        student = replace(recipe, epochs=recipe.student_epochs, adversarial=recipe.student_adversarial)
+        student = replace(recipe, epochs=recipe.student_epochs, adversarial=recipe.student_adversarial, turns=0)
         # What a step does not depend on is the same in all recipes, so that a change of it leaves the step as it is.
         alone: dict[str, Any] = {"turns": 0, "teacher_epochs": 1, "student_epochs": 1, "student_adversarial": 0.0}
         alone |= {"vector_epochs": 0, "vector_dim": 1}

@@ -68,7 +68,7 @@ class Recipe:
         "passes of a forward language model over the texts, to start from if there are 50,000; 0: from start",
         0,
     )
-    language_dim: int = _setting(512, "size of the LSTM's state where it starts from that", 1, 8192)
+    language_dim: int = _setting(640, "size of the LSTM's state where it starts from that", 1, 8192)
     vector_epochs: int = _setting(
         0, "passes that find document vectors, for one more teacher; more than 0 needs the 'pretrain' extra", 0, 10_000
     )
@@ -191,7 +191,7 @@ RECIPES: Mapping[str, Recipe] = {
             name="best",
             about="a larger LSTM that starts from a language model of your own 50,000 texts, taught by others: hours",
             unlabelled=1_000_000,
-            language_epochs=3,
+            language_epochs=5,
             vector_epochs=24,
         ),
     )
