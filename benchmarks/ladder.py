@@ -32,6 +32,8 @@ from plaudit.text.sources import read_reviews
 
 SEEDS = {"original": (0, 1, 2), "linear": (0,), "lstm": (0, 1, 2), "best": (0,)}
 WORDS = 200
+SHORT = 5
+"""One in so many reviews, the shortest, is called short."""
 ROUNDS, TIMES = 5, 50
 CHUNK = 2_500
 WATCHED = ("negation of good", "negation of bad", "negation at a distance", "contrast", "irony and sarcasm")
@@ -80,13 +82,17 @@ def _figures(reviews: Reviews, bundle: Bundle, cost: dict[str, float]) -> dict[s
     texts = [review.text for review in reviews.test]
     parts = [texts[at : at + CHUNK] for at in range(0, len(texts), CHUNK)]
     shares = np.concatenate([classifier.predict_proba(part) for part in track(parts, "judging", len(parts))])
-    metrics = measure(shares[:, 1], np.array(reviews.label_ids(reviews.test)), reviews.labels)
+    truth = np.array(reviews.label_ids(reviews.test))
+    metrics = measure(shares[:, 1], truth, reviews.labels)
+    short = np.argsort([len(text.split()) for text in texts], kind="stable")[: len(texts) // SHORT]
+    of_short = measure(shares[short, 1], truth[short], reviews.labels)
     results = check(built_in(), classifier.predict_proba, classifier.classes_)
     by_capability = {entry.name: round(entry.rate, 4) for entry in results.capabilities()}
     return {
         **cost,
         "accuracy": round(metrics.accuracy, 5),
         "calibration_error": round(metrics.calibration_error, 5),
+        "calibration_error_of_short": round(of_short.calibration_error, 5),
         "log_loss": round(metrics.log_loss, 5),
         "validation_accuracy": round(bundle.card.metrics["validation"]["accuracy"], 5),
         "bytes": sum(file.stat().st_size for file in bundle.path.iterdir()) if bundle.path else None,

@@ -131,7 +131,8 @@ class Ensemble:
         for turn in range(1, recipe.turns + 1):
             to_learn, _ = self._lessons(taught, student)
             for one in directions:
-                name, again = f"{one}, turn {turn}", replace(student, direction=one)
+                name = f"{one}, turn {turn}"
+                again = replace(student, direction=one, adversarial=0.0, student_adversarial=0.0)
                 training = self._training(again, name, to_learn, latest[one], turn)
                 taught[name] = self._network(name, training)
             latest = {one: taught[f"{one}, turn {turn}"].weights for one in directions}

@@ -32,6 +32,7 @@ class Network(nn.Module):
         self.pooled = recipe.pooling == "mean and max"
         states = recipe.hidden_dim * len(self.directions)
         self.embedding = nn.Embedding(vocab_size, recipe.embedding_dim, padding_idx=NO_WORD)
+        self.others: nn.Embedding | None = None
         for direction in self.directions:
             self.add_module(LSTMS[direction], nn.LSTM(recipe.embedding_dim, recipe.hidden_dim, recipe.layers))
         self.dense = nn.Linear(2 * states if self.pooled else states, len(biases), bias=not self.pooled)
@@ -53,20 +54,39 @@ class Network(nn.Module):
                     if name.startswith("bias_ih"):
                         bias[hidden : 2 * hidden] += 1
 
-    def narrow(self, words: NDArray[np.int64]) -> None:
-        """Keeps the vectors of ``words`` alone, which are known by their places there from now on."""
+    def narrow(self, words: NDArray[np.int64], held: int = 0) -> None:
+        """Keeps the vectors of ``words`` alone, which are known by their places there from now on.
+
+        The first ``held`` of them stay as they are: where there are some, the others have a table of their own to move
+        in, since a gradient is as large as its table.
+        """
         table = self.embedding.weight.detach()[torch.from_numpy(words)]
-        self._embed(table.clone())
+        self._embed(table)
+        self.embedding.requires_grad_(not held)
+        if 0 < held < len(words):
+            own = table[held:].clone()
+            self.others = nn.Embedding(len(own), own.shape[1], _weight=own)
 
     def widen(self, words: NDArray[np.int64], table: Tensor) -> None:
         """Puts the vectors of ``words`` back into the ``table`` of all, and knows them all by their ids again."""
-        whole = table.clone()
-        whole[torch.from_numpy(words)] = self.embedding.weight.detach()
+        whole, own = table.clone(), torch.from_numpy(words)
+        whole[own] = self.embedding.weight.detach()
+        if self.others is not None:
+            whole[own[-len(self.others.weight) :]] = self.others.weight.detach()
+            self.others = None
         self._embed(whole)
 
     def _embed(self, table: Tensor) -> None:
         words, size = table.shape
         self.embedding = nn.Embedding(words, size, padding_idx=NO_WORD, _weight=table)
+
+    def _embedded(self, ids: Tensor) -> Tensor:
+        """The vectors of words, without dropout."""
+        found: Tensor = self.embedding(ids)
+        if self.others is None:
+            return found
+        places = ids - (len(self.embedding.weight) - len(self.others.weight))
+        return torch.where((places < 0).unsqueeze(2), found, self.others(places.clamp(min=0)))
 
     @property
     def lstms(self) -> dict[str, nn.LSTM]:
@@ -84,7 +104,7 @@ class Network(nn.Module):
         A review's logits are ``biases`` plus the sum of its evidence.
         """
         real = (ids != NO_WORD).unsqueeze(2)
-        states = self._states(self.embedding(ids), real.sum((1, 2))).transpose(0, 1)
+        states = self._states(self._embedded(ids), real.sum((1, 2))).transpose(0, 1)
         if not self.pooled:
             logits: Tensor = self.dense(states)
             return torch.diff(logits, dim=1, prepend=torch.zeros_like(logits[:, :1])) * real
@@ -108,7 +128,7 @@ class Network(nn.Module):
         if self.training and self._word_dropout:
             dropped = torch.rand((reviews, ids.shape[1]), device=ids.device)[share] < self._word_dropout
             ids = torch.where(dropped & (ids != NO_WORD), INFREQUENT, ids)
-        return self._dropped(self.embedding(ids), share, reviews)
+        return self._dropped(self._embedded(ids), share, reviews)
 
     def logits_of_vectors(self, vectors: Tensor, lengths: Tensor, share: slice, reviews: int) -> Tensor:
         """Logits (batch, units) of reviews whose words are vectors (batch, time, embedding)."""

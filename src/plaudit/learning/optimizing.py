@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from plaudit.learning.network import Network
 from plaudit.learning.recipes import NOTHING, Recipe
 
 
-def optimizer(network: Network, recipe: Recipe, known: int, fitted: bool) -> torch.optim.Adam:
-    """Adam for ``network``, each group of weights with its ``share`` of the learning rate: what is known moves slower.
+def optimizer(network: Network, recipe: Recipe, fitted: bool) -> torch.optim.Adam:
+    """Adam for what moves in ``network``, each group of weights with its ``share`` of the learning rate.
 
-    The vectors of the first ``known`` words are an encoder's. With an ``embedding_rate`` of 0 they stay as they are;
-    where that is all of them, none has a gradient, and else a step takes theirs away.
+    What is known moves slower: after a start from an encoder, all but the last layer.
     """
     rate = recipe.fitted_rate if fitted else 1.0
     slower = rate * (1.0 if recipe.start == NOTHING else recipe.encoder_rate)
-    named = dict(network.named_parameters())
-    table = named.pop("embedding.weight")
-    table.requires_grad_(held(recipe, known) < len(table))
-    fresh = [value for name, value in named.items() if name.startswith("dense")]
-    inner = [value for name, value in named.items() if not name.startswith("dense")]
-    groups = [{"params": inner, "share": slower}, {"params": fresh, "share": rate}]
-    if table.requires_grad:
-        groups.append({"params": [table], "share": slower * (recipe.embedding_rate or 1.0)})
-    return torch.optim.Adam(groups, lr=recipe.learning_rate, fused=True)
-
-
-def held(recipe: Recipe, known: int) -> int:
-    """How many of the ``known`` words' vectors stay as they are."""
-    return 0 if recipe.embedding_rate else known
+    shares = {"dense": rate, "embedding": slower * recipe.embedding_rate, "others": slower}
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, value in network.named_parameters():
+        if value.requires_grad:
+            groups.setdefault(shares.get(name.split(".")[0], slower), []).append(value)
+    found = [{"params": values, "share": share} for share, values in groups.items()]
+    return torch.optim.Adam(found, lr=recipe.learning_rate, fused=True)
 
 
 def pace(warm_up: float, done: int, steps: int) -> float:

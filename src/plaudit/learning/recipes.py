@@ -77,7 +77,7 @@ class Recipe:
     turns: int = _setting(0, "times that networks among the teachers learn from all of them, and judge anew", 0, 100)
     student_epochs: int = _setting(1, "passes over what they teach", 1, 1000)
     labelled_passes: int = _setting(1, "passes over reviews with a label for each over those without", 1, 100)
-    student_adversarial: float = _setting(0.0, "adversarial, for what they teach", 0, 100)
+    student_adversarial: float = _setting(0.0, "adversarial, for the network that comes out of them", 0, 100)
     average: float = _setting(0.0, "what a step keeps of the running average of weights; 0: no average", 0, 0.9999)
     adversarial: float = _setting(0.0, "length of the worst step away from the word vectors; it is learnt too", 0, 100)
     clip: float = _setting(5.0, "largest norm of a gradient", 1e-6)
