@@ -16,7 +16,8 @@ def optimizer(network: Network, recipe: Recipe, fitted: bool) -> torch.optim.Ada
     """
     rate = recipe.fitted_rate if fitted else 1.0
     slower = rate * (1.0 if recipe.start == NOTHING else recipe.encoder_rate)
-    shares = {"dense": rate, "embedding": slower * recipe.embedding_rate, "others": slower}
+    # With a rate of 0 the table moves only where there is no encoder: then it learns like the rest.
+    shares = {"dense": rate, "embedding": slower * (recipe.embedding_rate or 1.0), "others": slower}
     groups: dict[float, list[nn.Parameter]] = {}
     for name, value in network.named_parameters():
         if value.requires_grad:
