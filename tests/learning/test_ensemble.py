@@ -142,6 +142,9 @@ def test_in_a_turn_the_networks_learn_from_all_teachers_and_judge_beside_them(
     assert same(made, fit(data, replace(recipe, turns=1), 3, folder=tmp_path, watch=Watch(say=again.append)))
     assert sum(line.endswith("done before") for line in again) == 6
     assert set(made.card.training["teachers"]["shares"]) == {*TEACHERS, "forward, turn 1", "backward, turn 1"}
+    worst = replace(recipe, turns=1, student_adversarial=0.5)
+    fit(data, worst, 3, folder=tmp_path, watch=Watch(say=(of_worst := list[str]()).append))
+    assert sum(line.endswith("done before") for line in of_worst) == 6, "the worst step is the last network's alone"
 
 
 def test_reviews_with_a_label_are_passed_over_more_often_than_those_without(data: Prepared, recipe: Recipe) -> None:
