@@ -64,8 +64,7 @@ def test_the_encoders_vectors_stay_and_those_of_other_words_are_learnt(
     part = Part(texts, np.array([known in text for text in texts], dtype=np.int64))
     sizes = {"train": 100, "validation": 100, "test": 0, "duplicates": 0, "vocabulary": vocabulary.size}
     about = Preparation("made up", "", ("negative", "positive"), Reading(), "", **sizes)
-    data = Prepared(about, vocabulary, part, part, Encoded.of([]), np.arange(100))
-    network = Training(data, replace(RECIPE, embedding_rate=rate)).learn()
+    network = Training(Prepared(about, vocabulary, part, part), replace(RECIPE, embedding_rate=rate)).learn()
     table = network.embedding.weight.detach()
     unknown = encoder.embedding[INFREQUENT]
     assert torch.equal(table[:known], encoder.embedding) == (rate == 0)

@@ -81,7 +81,7 @@ def test_a_probed_network_knows_its_texts_and_only_its_last_layer_has_moved(
 def prepared(encoder: Pretrained, part: Part) -> Prepared:
     sizes = {"train": 200, "validation": 200, "test": 0, "duplicates": 0, "vocabulary": encoder.vocabulary.size}
     about = Preparation("made up", "", ("negative", "positive"), Reading(), "", **sizes)
-    return Prepared(about, encoder.vocabulary, part, part, Encoded.of([]), np.arange(200))
+    return Prepared(about, encoder.vocabulary, part, part)
 
 
 @pytest.mark.parametrize("infers", [True, False])

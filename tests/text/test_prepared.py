@@ -221,20 +221,6 @@ class TestPrepare:
         assert data.vocabulary == first.vocabulary
         assert data.about.digest != first.about.digest
 
-    def test_the_films_of_validation_reviews_and_of_texts_without_a_label_are_known(self, films: Reviews) -> None:
-        held = {review.text: review.group for review in films.train}
-        some = next(iter(held.values()))
-        loose = [Review("lovely", "", some), Review("LOVELY ", "", "another"), Review("dull", ""), Review("", "")]
-        loose.insert(0, replace(films.train[parts(films, READING.validation)[1][0]], label=""))
-        data = prepare(replace(films, unlabelled=loose), READING)
-        of = [films.train[index].group for index in parts(films, READING.validation)[1]]
-        of += [some, "another", None, None]
-        assert len(data.groups) == len(of)
-        for one, first in enumerate(of):
-            for other, second in enumerate(of):
-                alike = one == other or (first is not None and first == second)
-                assert (data.groups[one] == data.groups[other]) == alike
-
     def test_of_a_text_without_a_label_the_first_words_are_read(self, plain: Reviews) -> None:
         data = prepare(replace(plain, unlabelled=[Review("lovely picture " * 50, "")]), READING)
         assert data.unlabelled.lengths.tolist() == [20]
@@ -264,7 +250,6 @@ class TestFolder:
             assert len(back.unlabelled) == len(data.unlabelled) == len(reviews.unlabelled)
             assert np.array_equal(back.unlabelled.ids, data.unlabelled.ids)
             assert np.array_equal(back.unlabelled.offsets, data.unlabelled.offsets)
-            assert np.array_equal(back.groups, data.groups)
 
     def test_saving_again_replaces(self, films: Reviews, plain: Reviews, tmp_path: Path) -> None:
         prepare(films, READING).save(tmp_path)
@@ -272,7 +257,6 @@ class TestFolder:
         second.save(tmp_path)
         assert Prepared.load(tmp_path).about == second.about
         assert sorted(path.name for path in tmp_path.iterdir()) == [
-            "groups.npy",
             "prepared.json",
             "train.npz",
             "unlabelled.npz",
@@ -292,7 +276,7 @@ class TestFolder:
             Prepared.load(tmp_path)
 
     @pytest.mark.parametrize(
-        "name", ["prepared.json", "vocabulary.txt", "train.npz", "validation.npz", "unlabelled.npz", "groups.npy"]
+        "name", ["prepared.json", "vocabulary.txt", "train.npz", "validation.npz", "unlabelled.npz"]
     )
     @pytest.mark.parametrize("damage", ["missing", "folder", "empty", "noise"])
     def test_a_damaged_folder_is_refused(self, name: str, damage: str, plain: Reviews, tmp_path: Path) -> None:
@@ -317,7 +301,7 @@ class TestFolder:
         with pytest.raises(UsageError, match="no sound prepared reviews there"):
             Prepared.load(tmp_path)
 
-    @pytest.mark.parametrize("name", ["train.npz", "validation.npz", "unlabelled.npz", "groups.npy"])
+    @pytest.mark.parametrize("name", ["train.npz", "validation.npz", "unlabelled.npz"])
     def test_arrays_that_end_half_way_are_refused_and_closed(self, name: str, plain: Reviews, tmp_path: Path) -> None:
         prepare(plain, READING).save(tmp_path)
         content = (tmp_path / name).read_bytes()

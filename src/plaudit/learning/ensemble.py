@@ -26,7 +26,6 @@ from plaudit.errors import MissingExtra
 from plaudit.learning.bundling import Floats, biases_of
 from plaudit.learning.calibration import accuracy, fit_temperature, log_loss, probabilities
 from plaudit.learning.distributed import World
-from plaudit.learning.group_prior import GroupPrior
 from plaudit.learning.lessons import Lessons, lessons
 from plaudit.learning.linear_training import linear_evidence, linear_model
 from plaudit.learning.network import Network, start_from
@@ -103,8 +102,6 @@ class Ensemble:
         self._biases = biases_of(data)
         chosen = np.random.default_rng(self.seed).permutation(len(data.unlabelled))[: recipe.unlabelled]
         self._unlabelled = Encoded.of(data.unlabelled[int(index)] for index in chosen)
-        self._groups, others = np.split(data.groups, [len(data.validation.labels)])
-        self._groups_of_unlabelled = others[chosen]
         directions = DIRECTIONS if recipe.direction == "both" else (recipe.direction,)
         self._encoder: Mapping[str, Any] = {}
         if recipe.start != NOTHING:
@@ -242,13 +239,7 @@ class Ensemble:
         self.watch.say(f"teachers together: accuracy {together:.4f} ({told})")
         of_texts = sum(shares[name] * one.unlabelled / scales[name] for name, one in taught.items())
         temperature = fit_temperature(of_validation, self._biases, labels)
-        calibrated = self._biases + of_validation / temperature
-        prior = GroupPrior.fit(calibrated, self._groups, labels)
-        if prior.weight:
-            grouped = accuracy(prior.applied(calibrated, self._groups), labels)
-            self.watch.say(f"and what the rest of a text's group says: accuracy {grouped:.4f}")
-            judged["accuracy"]["with their groups"] = grouped
-        targets = probabilities(prior.applied(self._biases + of_texts / temperature, self._groups_of_unlabelled))
+        targets = probabilities(self._biases + of_texts / temperature)
         labelled = len(self.data.train.texts)
         found = lessons(self.data, recipe, self.seed, recipe.labelled_passes * labelled + len(self._unlabelled))
         own = found.targets[:labelled]

@@ -4,8 +4,6 @@ prepared.json      what was prepared, how, and from which reviews; written last
 vocabulary.txt     the words that have an id
 train.npz          ids, offsets and labels of the training reviews
 validation.npz     the same for the validation reviews
-unlabelled.npz     ids and offsets of the reviews without a label
-groups.npy         which of the last two are of one group (a film, say)
 """
 
 from __future__ import annotations
@@ -24,13 +22,14 @@ from numpy.typing import NDArray
 from plaudit.errors import UsageError
 from plaudit.progress import Track, quiet
 from plaudit.text.encoding import Encoded, pad
-from plaudit.text.reviews import Reviews, group_numbers, split, text_key
+from plaudit.text.reviews import Reviews, split, text_key
 from plaudit.text.vocabulary import Vocabulary
 from plaudit.text.words import Cleaning, words
 
 SPLIT_SEED = 0
 FEWEST = 20
-PARTS = ("prepared.json", "vocabulary.txt", "train.npz", "validation.npz", "unlabelled.npz", "groups.npy")
+PARTS = ("prepared.json", "vocabulary.txt", "train.npz", "validation.npz", "unlabelled.npz")
+EMPTY = Encoded.of([])
 
 
 @dataclass(frozen=True)
@@ -92,17 +91,13 @@ class Preparation:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What training needs: two encoded parts, the vocabulary, and where it all came from.
-
-    ``groups`` are the group numbers (texts,) of the validation reviews, and after them of those without a label.
-    """
+    """What training needs: two encoded parts, the vocabulary, and where it all came from."""
 
     about: Preparation
     vocabulary: Vocabulary
     train: Part
     validation: Part
-    unlabelled: Encoded
-    groups: NDArray[np.int64]
+    unlabelled: Encoded = EMPTY
 
     def save(self, folder: Path) -> None:
         """Writes the folder. Raises UsageError where it holds anything else."""
@@ -113,7 +108,6 @@ class Prepared:
         self.train.save(folder / "train.npz")
         self.validation.save(folder / "validation.npz")
         np.savez(folder / "unlabelled.npz", ids=self.unlabelled.ids, offsets=self.unlabelled.offsets)
-        np.save(folder / "groups.npy", self.groups)
         (folder / "prepared.json").write_text(json.dumps(asdict(self.about), indent=2) + "\n", "utf-8")
 
     @classmethod
@@ -129,13 +123,10 @@ class Prepared:
             train, validation = Part.load(folder / "train.npz"), Part.load(folder / "validation.npz")
             with (folder / "unlabelled.npz").open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 unlabelled = Encoded(file["ids"], file["offsets"])
-            groups = np.load(folder / "groups.npy", allow_pickle=False)
-            if groups.shape != (len(validation.labels) + len(unlabelled),):
-                raise ValueError(f"groups.npy has {groups.shape} numbers")
         except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
             what = f"{folder}: no sound prepared reviews there ({error}): run plaudit prepare again"
             raise UsageError(what) from None
-        return cls(about, vocabulary, train, validation, unlabelled, groups)
+        return cls(about, vocabulary, train, validation, unlabelled)
 
 
 def free_for_preparation(folder: Path) -> None:
@@ -187,10 +178,10 @@ def prepare(reviews: Reviews, reading: Reading, track: Track = quiet, start: Voc
     held_keys = {text_key(reviews.train[i].text) for i in validation}
     labels = reviews.label_ids(reviews.train)
     known = {*held_keys, *(text_key(review.text) for review in reviews.test)} if reviews.unlabelled else set()
-    free = [review for review in reviews.unlabelled if text_key(review.text) not in known]
     loose = [
         vocabulary.ids(words(review.text, reading.cleaning)[: reading.max_words])
-        for review in track(free, "cleaning reviews without a label", len(free))
+        for review in track(reviews.unlabelled, "cleaning reviews without a label", len(reviews.unlabelled))
+        if text_key(review.text) not in known
     ]
     about = Preparation(
         name=reviews.name,
@@ -210,8 +201,7 @@ def prepare(reviews: Reviews, reading: Reading, track: Track = quiet, start: Voc
         rows = (vocabulary.ids(found[i][: reading.max_words]) for i in indices)
         return Part(Encoded.of(rows), np.array([labels[i] for i in indices], dtype=np.int64))
 
-    groups = group_numbers([*(reviews.train[i] for i in validation), *free])
-    return Prepared(about, vocabulary, part(train), part(validation), Encoded.of(loose), groups)
+    return Prepared(about, vocabulary, part(train), part(validation), Encoded.of(loose))
 
 
 def export_csv(

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plaudit.errors import ReviewsError
 
@@ -90,13 +89,6 @@ def order_labels(found: Iterable[str], origin: str, positive: str | None = None)
         labels.remove(positive)
         labels.append(positive)
     return tuple(labels)
-
-
-def group_numbers(reviews: Sequence[Review]) -> NDArray[np.int64]:
-    """A number for each of ``reviews`` (n,), the same for those of one group; one of its own where there is none."""
-    numbers: dict[object, int] = {}
-    found = [numbers.setdefault(review.group or object(), len(numbers)) for review in reviews]
-    return np.array(found, dtype=np.int64)
 
 
 def split(reviews: Sequence[Review], share: float, seed: int) -> tuple[list[int], list[int]]:
