@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from plaudit.bundle.bundle import Bundle
 from plaudit.bundle.card import Card
 from plaudit.bundle.session import open_session
 from plaudit.errors import PlauditError, UsageError
-from plaudit.learning.calibration import accuracy, fit_growing_temperature, log_loss
+from plaudit.learning.calibration import GROWTHS, accuracy, fit_growing_temperature, log_loss
 from plaudit.learning.export import export, export_table
 from plaudit.learning.network import Network
 from plaudit.learning.recipes import Recipe
@@ -51,14 +51,20 @@ def biases_of(data: Prepared) -> Floats:
 
 
 def card(
-    data: Prepared, recipe: Recipe, evidence: Floats, lengths: NDArray[np.int64], training: Mapping[str, Any]
+    data: Prepared,
+    recipe: Recipe,
+    evidence: Floats,
+    lengths: NDArray[np.int64],
+    training: Mapping[str, Any],
+    *,
+    growths: Iterable[float] = GROWTHS,
 ) -> Card:
     """The card of a training that found ``evidence`` (reviews, units) in the validation reviews' ids.
 
-    ``lengths`` (reviews,) are their numbers.
+    ``lengths`` (reviews,) are their numbers; the temperature grows with them by one of ``growths``.
     """
     about, labels, biases = data.about, data.validation.labels, biases_of(data)
-    temperature, growth = fit_growing_temperature(evidence, lengths, biases, labels)
+    temperature, growth = fit_growing_temperature(evidence, lengths, biases, labels, growths)
     made = Card(
         name=f"{about.name}, {recipe.name}",
         labels=about.labels,

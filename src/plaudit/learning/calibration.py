@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,16 +45,20 @@ def fit_temperature(evidence: Floats, biases: Floats, labels: NDArray[np.int64])
 
 
 def fit_growing_temperature(
-    evidence: Floats, lengths: NDArray[np.int64], biases: Floats, labels: NDArray[np.int64]
+    evidence: Floats,
+    lengths: NDArray[np.int64],
+    biases: Floats,
+    labels: NDArray[np.int64],
+    growths: Iterable[float] = GROWTHS,
 ) -> tuple[float, float]:
-    """The same for texts of `USUAL_LENGTH`, and the power of ``lengths`` (n,) that it rises with.
+    """The same for texts of `USUAL_LENGTH`, and the power of ``lengths`` (n,) that it rises with, one of ``growths``.
 
-    Where lengths hardly differ a weak prior keeps that at 0.
+    Where lengths hardly differ a weak prior keeps that near 0.
     """
     logarithms = np.log(np.maximum(lengths, 1))[:, np.newaxis]
     middle = logarithms.mean()
     found = {}
-    for growth in GROWTHS:
+    for growth in growths:
         temperature, cost = _fit(evidence / np.exp(growth * (logarithms - middle)), biases, labels)
         usual = temperature * np.exp(growth * (np.log(USUAL_LENGTH) - middle))
         found[cost + GROWTH_PRIOR * growth**2 / len(labels)] = float(usual), float(growth)
