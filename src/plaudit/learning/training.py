@@ -67,7 +67,7 @@ class Training:
 
     @made_ready()
     def learn(self) -> Network:
-        """Trains; the network of the `kept_epoch`, in float32."""
+        """Trains; the network of the `kept_epoch`."""
         usable(self.data)
         self._device = self.world.device
         self._bfloat16 = not self.world.any(not bfloat16_pays(self.recipe.precision))
@@ -98,7 +98,6 @@ class Training:
                 self._finish(epoch, enough, began)
         self._network.load_state_dict(self._kept_under("best"))
         self._network.widen(words, table)
-        self._bfloat16, self._trained_so = False, self._bfloat16
         return self._network
 
     def _begin(self) -> Beginning:
@@ -279,6 +278,8 @@ class Training:
         return torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._bfloat16)
 
     def _bundle(self) -> Bundle:
+        """What a bundle says is calibrated in float32, as it is served."""
+        trained_so, self._bfloat16 = self._bfloat16, False
         texts = self.data.validation.texts
         evidence, lengths = self.evidence(texts), np.minimum(texts.lengths, self.recipe.max_words)
         training = {
@@ -286,7 +287,7 @@ class Training:
             "parameters": self._network.parameters_count,
             "best_epoch": self._state.best_epoch,
             "seconds": round(sum(entry["seconds"] for entry in self._state.history), 1),
-            "arithmetic": "bfloat16" if self._trained_so else "float32",
+            "arithmetic": "bfloat16" if trained_so else "float32",
             "history": self._state.history,
         }
         made = card(self.data, self.recipe, evidence, lengths, training)
