@@ -52,7 +52,7 @@ def _ladder(found: dict[str, Any]) -> str:
         cost = f"{_time(middle['seconds'])} from archive to bundle, {middle['milliseconds_a_review']:.1f} ms a review"
         rows.append(
             f"| accuracy on IMDb's 25,000 test reviews, recipe `{name}`: {cost} | 0.8372"
-            f" | **{recipes[name]['mean']:.4f}**{_spread(recipes[name])} |"
+            f" | {_mean(recipes[name])} ({_seeds(recipes[name])}) |"
         )
     if {"lstm", "original"} <= set(recipes):
         ours, theirs = (_medians(recipes[name]["bundles"])["behaviour"] for name in ("lstm", "original"))
@@ -67,14 +67,19 @@ def _medians(made: list[dict[str, Any]]) -> dict[str, float]:
 def _accuracy(found: dict[str, Any]) -> str:
     return (
         "| accuracy on IMDb's 25,000 test reviews, the same network of 347,401 parameters, 10 epochs"
-        f" | 0.8372 | **{found['mean']:.4f}**{_spread(found)} |"
+        f" | 0.8372 | {_mean(found)} ({_seeds(found)}) |"
     )
 
 
-def _spread(found: dict[str, Any]) -> str:
-    """The standard deviation over the seeds; nothing of one seed."""
+def _mean(found: dict[str, Any]) -> str:
+    """The mean accuracy over the seeds, and the standard deviation where there are several."""
     spread = found["standard_deviation"]
-    return "" if spread is None else f" ± {spread:.4f} ({len(found['seeds'])} seeds)"
+    return f"**{found['mean']:.4f}**" + ("" if spread is None else f" ± {spread:.4f}")
+
+
+def _seeds(found: dict[str, Any]) -> str:
+    count = len(found["seeds"])
+    return f"{count} seeds" if count > 1 else "1 seed"
 
 
 def _training(found: dict[str, Any]) -> str:
@@ -182,10 +187,9 @@ def ladder() -> str:
     ]
     for name, found in climbed().items():
         made = found["bundles"]
-        spread = f" ± {found['standard_deviation']:.4f}" if found["standard_deviation"] is not None else ""
         middle = _medians(made)
         rows.append(
-            f"| `{name}` | **{found['mean']:.4f}**{spread} | {', '.join(map(str, found['seeds']))}"
+            f"| `{name}` | {_mean(found)} | {', '.join(map(str, found['seeds']))}"
             f" | {max(one['calibration_error'] for one in made):.4f}"
             f" | {max(one['calibration_error_of_short'] for one in made):.4f} | {middle['behaviour']:.1%}"
             f" | {_time(middle['seconds'])} | {middle['peak_megabytes'] / 1000:.1f} GB"
