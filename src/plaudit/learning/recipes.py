@@ -164,7 +164,6 @@ _LSTM = Recipe(
     unlabelled=50_000,
     teacher_epochs=4,
     turns=1,
-    labelled_passes=2,
     average=0.998,
     weights="int8",
 )
@@ -193,6 +192,7 @@ RECIPES: Mapping[str, Recipe] = {
             unlabelled=1_000_000,
             language_epochs=5,
             vector_epochs=24,
+            labelled_passes=2,
         ),
     )
 }

@@ -69,11 +69,17 @@ class Plain:
         return first, first + 1
 
 
-def plain_text(text: str) -> str:
-    """``text`` without mark-up, its pieces joined with nothing, as the original joins them."""
-    if NEEDS_PARSER.search(text) is None:
-        return text.replace(LINE_BREAK, "")
-    return "".join(piece.text for piece in pieces(text))
+def plain_text(text: str, gap: str = "") -> str:
+    """``text`` without mark-up; ``gap``, at least once, where mark-up other than an inline tag separated words.
+
+    The original joins them with nothing.
+    """
+    if "<" not in text and "&" not in text:
+        return text
+    bare = text.replace(LINE_BREAK, gap)
+    if "<" not in bare and "&" not in bare or NEEDS_PARSER.search(text) is None:
+        return bare
+    return plain(text, gap).text
 
 
 def plain(text: str, gap: str = "") -> Plain:
