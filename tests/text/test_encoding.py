@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from plaudit.text.encoder import Encoder
 from plaudit.text.encoding import Encoded, pad
 from plaudit.text.vocabulary import INFREQUENT, NO_WORD, Vocabulary
+from plaudit.text.words import words
 
 ROWS = [[2, 3, 4], [], [5], [6, 7]]
 rows_of_ids = st.lists(st.lists(st.integers(0, 2**31 - 1), max_size=8), max_size=8)
@@ -20,6 +21,13 @@ def test_an_encoder_gives_the_ids_of_the_first_words() -> None:
     assert encoder.encode("") == []
 
 
+@given(st.lists(st.sampled_from(["good ", "the", "Films, ", "<b>", "it's ", "\u00e9", "x" * 50 + " "])).map("".join))
+def test_an_encoder_knows_surface_forms_by_the_ids_of_their_words(text: str) -> None:
+    vocabulary = Vocabulary(("film", "good", "x" * 50))
+    for _ in range(2):
+        assert Encoder(vocabulary, "original", 5).encode(text) == vocabulary.ids(words(text, "original"))[:5]
+
+
 def test_an_encoder_of_runs_gives_each_that_a_text_has_once() -> None:
     encoder = Encoder(Vocabulary(("film", "good", "good film", "not", "not good film")), "modern", 5, ngrams=3)
     assert encoder.encode("Not good film, good film") == [5, 3, 2, 4, 6]
@@ -28,13 +36,13 @@ def test_an_encoder_of_runs_gives_each_that_a_text_has_once() -> None:
 
 
 def test_what_runs_contribute_is_shared_by_their_words() -> None:
-    words = ["not", "good", "film", "unheard"]
+    found = ["not", "good", "film", "unheard"]
     plain = Encoder(Vocabulary(("film", "good", "not good")), "modern", 500)
     given = np.array([1.0, 2.0, 3.0, 4.0])
-    assert plain.by_word(words, given) is given
+    assert plain.by_word(found, given) is given
     runs = Encoder(plain.vocabulary, "modern", 500, ngrams=2)
-    assert runs.ids(words) == [3, 2, 4]
-    assert runs.by_word(words, np.array([1.0, 10.0, 4.0])).tolist() == [2.0, 3.0, 10.0, 0.0]
+    assert runs.ids(found) == [3, 2, 4]
+    assert runs.by_word(found, np.array([1.0, 10.0, 4.0])).tolist() == [2.0, 3.0, 10.0, 0.0]
 
 
 def test_the_cleaning_decides_what_a_word_is() -> None:

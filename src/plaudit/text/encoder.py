@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plaudit.text.ngrams import NgramEncoder
-from plaudit.text.vocabulary import Vocabulary
-from plaudit.text.words import Cleaning, words
+from plaudit.text.vocabulary import NO_WORD, Vocabulary
+from plaudit.text.words import LONGEST_REMEMBERED, MOST_REMEMBERED, Cleaning, original_word, surfaces, words
 
 Floats = NDArray[np.float64]
 
@@ -27,6 +27,8 @@ class Encoder:
 
     def encode(self, text: str) -> list[int]:
         """The ids of the text's first ``max_words`` words."""
+        if self.cleaning == "original" and self.ngrams == 1:
+            return [id for id in map(self._of_surfaces.__getitem__, surfaces(text)) if id][: self.max_words]
         return self.ids(words(text, self.cleaning)[: self.max_words])
 
     def ids(self, found: Sequence[str]) -> list[int]:
@@ -38,5 +40,24 @@ class Encoder:
         return contributions if self.ngrams == 1 else self._runs.spread(found, contributions)
 
     @cached_property
+    def _of_surfaces(self) -> _SurfaceIds:
+        return _SurfaceIds(self.vocabulary)
+
+    @cached_property
     def _runs(self) -> NgramEncoder:
         return NgramEncoder(self.vocabulary, self.ngrams)
+
+
+class _SurfaceIds(dict[str, int]):
+    """From a surface form to its word's id at once, as forms are met; `NO_WORD` for a stop word."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        super().__init__()
+        self._vocabulary = vocabulary
+
+    def __missing__(self, surface: str) -> int:
+        word = original_word(surface)
+        found = self._vocabulary.ids([word])[0] if word else NO_WORD
+        if len(surface) <= LONGEST_REMEMBERED and len(self) < MOST_REMEMBERED:
+            self[surface] = found
+        return found

@@ -77,7 +77,7 @@ def plain_text(text: str, gap: str = "") -> str:
     if "<" not in text and "&" not in text:
         return text
     bare = text.replace(LINE_BREAK, gap)
-    if "<" not in bare and "&" not in bare or NEEDS_PARSER.search(text) is None:
+    if ("<" not in bare and "&" not in bare) or NEEDS_PARSER.search(text) is None:
         return bare
     return plain(text, gap).text
 

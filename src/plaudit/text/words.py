@@ -47,12 +47,21 @@ class Word(NamedTuple):
 def words(text: str, cleaning: Cleaning) -> list[str]:
     """The words of ``text``, in order."""
     if cleaning == "original":
-        surfaces = plain_text(text).lower().encode("ascii", "replace").translate(OF_ORIGINAL).decode().split()
-        return [word for word in map(_STEMS.__getitem__, surfaces) if word]
+        return [word for word in map(_STEMS.__getitem__, surfaces(text)) if word]
     bare = plain_text(text, gap=" ")
     if bare.isascii():
         return _ascii_words(bare)
     return [_modern_word(match) for match in _modern().findall(bare)]
+
+
+def surfaces(text: str) -> list[str]:
+    """What `original` stems or drops: the runs of a-z and 0-9 in lower case, in order."""
+    return plain_text(text).lower().encode("ascii", "replace").translate(OF_ORIGINAL).decode().split()
+
+
+def original_word(surface: str) -> str:
+    """The word of one of `surfaces`: its stem, or nothing for a stop word."""
+    return _STEMS[surface]
 
 
 def _ascii_words(text: str) -> list[str]:
