@@ -16,8 +16,6 @@ POOL = 50
 SHORTS = (8, 12, 32)
 SHORT = max(SHORTS)
 SPAN = 25
-SCORING_BATCH = {"cpu": 32, "cuda": 256}
-"""More than these leave a processor's cache: 256 are half as fast there."""
 
 
 def plan_epoch(lengths: Ids, batch_size: int, seed: int, epoch: int, beside: int = 0) -> list[Ids]:

@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from plaudit.learning.batches import SCORING_BATCH, block, by_length
+from plaudit.learning.batches import block, by_length
 from plaudit.learning.calibration import log_loss
 from plaudit.learning.network import Network, start_from
 from plaudit.learning.pretrained import load_encoder
 from plaudit.learning.recipes import Recipe
 from plaudit.text.prepared import Part, Prepared
 
+BATCH = 256
 ITERATIONS = 200
 STRENGTH = 1.0
 
@@ -58,7 +59,7 @@ def probe(network: Network, projection: Tensor, part: Part, max_words: int) -> f
     vectors, projection = torch.zeros((len(part.texts), len(projection)), device=device), projection.to(device)
     network.eval()
     with torch.no_grad():
-        for batch in by_length(part.texts.lengths, SCORING_BATCH[device.type]):
+        for batch in by_length(part.texts.lengths, BATCH):
             ids, lengths = (torch.from_numpy(rows).to(device) for rows in block(part.texts, batch, max_words))
             vectors[batch] = network.read(network.embedding(ids), lengths) @ projection.t()
         weights = regression(vectors, torch.from_numpy(part.labels).to(device), network.biases)

@@ -164,6 +164,7 @@ _LSTM = Recipe(
     unlabelled=50_000,
     teacher_epochs=4,
     turns=1,
+    labelled_passes=2,
     average=0.998,
     weights="int8",
 )
@@ -192,7 +193,6 @@ RECIPES: Mapping[str, Recipe] = {
             unlabelled=1_000_000,
             language_epochs=5,
             vector_epochs=24,
-            labelled_passes=2,
         ),
     )
 }
