@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 import warnings
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
 from bs4 import BeautifulSoup
+from nltk.corpus.reader import WordListCorpusReader
 from nltk.stem.porter import PorterStemmer
 from torch import Tensor, nn
 
@@ -28,9 +30,21 @@ def surfaces(text: str) -> list[str]:
     return re.sub(r"[^a-zA-Z0-9]", " ", plain.lower()).split()
 
 
-def words_as_written(text: str) -> list[str]:
+class StopWords:
+    """The stop words as NLTK's corpus gives them: read from their file each time they are asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "english").write_text("\n".join(sorted(STOP_WORDS)) + "\n", "utf-8")
+        self._corpus = WordListCorpusReader(str(folder), ["english"])
+
+    def words(self) -> list[str]:
+        found: list[str] = self._corpus.words("english")
+        return found
+
+
+def words_as_written(text: str, stop_words: StopWords) -> list[str]:
     stemmer = PorterStemmer()
-    return [stemmer.stem(word) for word in surfaces(text) if word not in list(STOP_WORDS)]
+    return [stemmer.stem(word) for word in surfaces(text) if word not in stop_words.words()]
 
 
 def words_with_memory(text: str) -> list[str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import platform
+import statistics
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,13 @@ def processor() -> str:
     except (OSError, StopIteration):
         name = platform.processor() or platform.machine()
     return f"{name}, {len(os.sched_getaffinity(0))} cores"
+
+
+def spread(found: Sequence[float]) -> dict[str, float]:
+    """The median of several measurements, and how far they lie apart."""
+    return {
+        key: float(f"{of(found):.4g}") for key, of in (("median", statistics.median), ("lowest", min), ("highest", max))
+    }
 
 
 def save(name: str, figures: dict[str, Any]) -> None:
