@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -24,6 +24,7 @@ from plaudit.asgi import FAILURES, MAX_BYTES, read_body, sentence
 from plaudit.bundle.classifier import Classifier
 from plaudit.errors import Busy, NotReady, PlauditError, RequestError
 from plaudit.serving import handlers
+from plaudit.serving.batching import Batcher
 from plaudit.serving.formats import TEXT, choose_writer
 
 MAX_WAITING = 256
@@ -37,11 +38,10 @@ class Hosted:
     load: Callable[[], Classifier]
     max_bytes: int = MAX_BYTES
     max_waiting: int = MAX_WAITING
-    model: Classifier | None = None
     failure: PlauditError | None = None
     loading: bool = True
     waiting: int = 0
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    batcher: Batcher | None = None
 
     async def start(self) -> None:
         """Loads the model and has it answer once."""
@@ -54,18 +54,19 @@ class Hosted:
             self.failure = PlauditError("loading it failed; the endpoint's log says why")
             log.exception("no model")
         else:
-            self.model = model
+            self.batcher = Batcher(model)
         finally:
             self.loading = False
 
-    def ready(self) -> Classifier:
-        if self.model is None:
+    def ready(self) -> Batcher:
+        """Raises NotReady until the model is loaded, with the cause."""
+        if self.batcher is None:
             raise NotReady(f"no model is loaded: {self.failure or 'it is still on its way'}")
-        return self.model
+        return self.batcher
 
     async def answer(self, request: HttpRequest) -> Response:
-        """The answer to one request, once those before it have theirs. Raises RequestError with its status."""
-        model = self.ready()
+        """The answer to one request. Raises RequestError with its status."""
+        batcher = self.ready()
         body = await read_body(request, self.max_bytes)
         kind = choose_writer(request.headers.get("accept") or "*/*")
         content_type = request.headers.get("content-type", "")
@@ -73,8 +74,7 @@ class Hosted:
             raise Busy(f"{self.waiting} requests are waiting already: try again in a second")
         self.waiting += 1
         try:
-            async with self.lock:
-                answer = await run_in_threadpool(_answer, body, content_type, model, kind)
+            answer = await batcher.answer(body, content_type, kind)
         finally:
             self.waiting -= 1
         return Response(answer, headers={"content-type": f"{kind}; charset=utf-8" if kind == TEXT else kind})
@@ -107,6 +107,8 @@ def endpoint(
         loading = asyncio.create_task(hosted.start())
         yield
         await loading
+        if hosted.batcher is not None:
+            await run_in_threadpool(hosted.batcher.close)
 
     async def ping(request: HttpRequest) -> Response:
         hosted.ready()
@@ -132,9 +134,3 @@ def endpoint(
     )
     app.state.hosted = hosted
     return app
-
-
-def _answer(body: bytes, content_type: str, model: Classifier, kind: str) -> bytes:
-    """The contract's three calls in a row."""
-    asked = handlers.input_fn(body, content_type)
-    return handlers.output_fn(handlers.predict_fn(asked, model), kind)

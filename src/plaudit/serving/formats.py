@@ -27,12 +27,14 @@ MAX_LINES = 100_000
 class Request:
     """What is asked: raw ``texts``, or ``rows`` that are encoded already (length, then ids).
 
-    ``single`` is True where one text was sent by itself, and one verdict is expected back.
+    ``single`` is True where one text was sent by itself, and one verdict is expected back; ``explain`` where its
+    words' contributions are wanted.
     """
 
     texts: tuple[str, ...] | None = None
     rows: np.ndarray[Any, np.dtype[np.float64]] | None = None
     single: bool = False
+    explain: bool = True
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,8 @@ WRITERS: dict[str, Callable[[Answer], bytes]] = {
     NPY: write_npy,
     JSON_LINES: write_json_lines,
 }
+EXPLAINED = (JSON,)
+"""The answers that tell what each word contributed."""
 
 
 def media_type(header: str) -> str:

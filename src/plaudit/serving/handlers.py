@@ -41,7 +41,7 @@ def predict_fn(data: Request, model: Classifier) -> Answer:
             raise Unprocessable("this model reads texts: encoded rows are for models of the original cleaning")
         rows = encoded_rows(data.rows, model.card.max_words, model.bundle.vocabulary.size)
         return Answer(labels, probabilities=[float(share) for share in model.proba_of_ids(rows)[:, 1]])
-    return Answer(labels, verdicts=tuple(model.verdicts(data.texts or ())), single=data.single)
+    return Answer(labels, verdicts=tuple(model.verdicts(data.texts or (), data.explain)), single=data.single)
 
 
 def output_fn(prediction: Answer, accept: str) -> bytes:

@@ -176,7 +176,7 @@ def test_a_model_that_is_still_loading_is_503(connect: Connect, classifier: Clas
     app = endpoint(classifier)
     with live(app) as address:
         loaded(app)
-        app.state.hosted.model = None
+        app.state.hosted.batcher = None
         error = failure(connect(address))
     assert (error.status, error.retry_after, type(error)) == (503, SOON, EndpointAway)
 
