@@ -65,5 +65,5 @@ def _digest(recipe: Recipe) -> str:
 
 def _accuracy(recipe: Recipe, drawn: Reviews, judged: Sequence[Review], seed: int) -> float:
     bundle = fit(prepare_for(recipe, drawn), recipe, seed)
-    verdicts = Classifier(bundle, threads=0).predict([review.text for review in judged])
+    verdicts = Classifier(bundle).predict([review.text for review in judged])
     return float(np.mean([verdict == review.label for verdict, review in zip(verdicts, judged, strict=True)]))

@@ -48,7 +48,7 @@ class Stub:
 def stub(monkeypatch: pytest.MonkeyPatch) -> Stub:
     found = Stub()
     monkeypatch.setattr(Bundle, "load", lambda path: found)
-    monkeypatch.setattr(evaluate, "Classifier", lambda bundle, threads: bundle)
+    monkeypatch.setattr(evaluate, "Classifier", lambda bundle: bundle)
     monkeypatch.setattr(evaluate, "RemoteClassifier", lambda url: found)
     return found
 

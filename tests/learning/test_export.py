@@ -41,7 +41,7 @@ def network_of(direction: str, pooling: str, layers: int, units: int) -> Network
 
 def evidence(made: tuple[bytes, bytes], ids: NDArray[np.int64], units: int) -> NDArray[np.float32]:
     """What the exported network says of ``ids``."""
-    (found,) = open_session(Bundle(CARDS[units], VOCABULARY, *made), 1).run(None, {"ids": ids})
+    (found,) = open_session(Bundle(CARDS[units], VOCABULARY, *made)).run(None, {"ids": ids})
     return np.asarray(found)
 
 

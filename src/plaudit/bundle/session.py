@@ -7,6 +7,7 @@ the bytes that the manifest vouched for; no other file is ever read.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from plaudit.text.encoding import pad
 KINDS = {"F32": np.float32, "F16": np.float16, "I8": np.int8}
 
 
-def open_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
+def open_session(bundle: Bundle) -> onnxruntime.InferenceSession:
     """The session, tried once. Raises BundleError, one sentence, for what is not a network that Plaudit made."""
     name = bundle.path / NETWORK if bundle.path else Path(NETWORK)
     try:
@@ -31,7 +32,7 @@ def open_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
     if others:
         raise BundleError(f"{name} points to other files: it is not a network that Plaudit made")
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1  # an LSTM's steps are too short to share out
     options.log_severity_level = 4
     shared = {key: value for key, value in tensors(bundle).items() if key in SHARED}
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in shared.values()]
@@ -42,6 +43,11 @@ def open_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
         raise BundleError(f"{name} is not a network ({str(error).splitlines()[0]})") from None
     _tried(session, bundle, name)
     return session
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 SHARED = ("embedding.weight", "embedding.scale")

@@ -127,7 +127,7 @@ def _suite(own: Suite | None, only_cases: bool, names: Sequence[str]) -> Suite:
 
 
 def _bundle(path: Path) -> tuple[Judge, tuple[str, ...], str]:
-    classifier: Classifier = load(path, threads=0)
+    classifier: Classifier = load(path)
 
     def judge(texts: Sequence[str]) -> Floats:
         chunks = [texts[at : at + CHUNK] for at in range(0, len(texts), CHUNK)]

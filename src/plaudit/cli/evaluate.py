@@ -125,7 +125,7 @@ def _there(bundle: Bundle | None) -> Bundle:
 def judge(reviews: Reviews, bundle: Bundle, explanations: bool = False) -> Results:
     """Scores the test half in this process, on all cores; measures the deletion curve if ``explanations``."""
     _same(reviews, "bundle", bundle.card.labels)
-    classifier = Classifier(bundle, threads=0)
+    classifier = Classifier(bundle)
     texts = [review.text for review in reviews.test]
     chunks = [texts[at : at + CHUNK] for at in range(0, len(texts), CHUNK)]
     found = [classifier.predict_proba(chunk) for chunk in track(chunks, "scoring held-out reviews", len(chunks))]
@@ -154,7 +154,7 @@ def _behaviour(bundle: Bundle | None) -> behaviour.Results | None:
     groups = behaviour.sides(bundle.card.labels) if bundle else {}
     if bundle is None or not groups:
         return None
-    classifier = Classifier(bundle, threads=0)
+    classifier = Classifier(bundle)
     return behaviour.check(built_in(), classifier.predict_proba, classifier.classes_, groups)
 
 

@@ -113,7 +113,7 @@ def _compare(network: Network, bundle: Bundle, tolerance: float) -> None:
     random = np.random.default_rng(0)
     ids = random.integers(1, network.embedding.num_embeddings, (16, 40))
     ids[3:, 20:] = 0
-    (evidence,) = open_session(bundle, 0).run(None, {"ids": ids})
+    (evidence,) = open_session(bundle).run(None, {"ids": ids})
     network.eval()
     with torch.no_grad():
         expected = network(torch.from_numpy(ids)).numpy()

@@ -9,16 +9,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from plaudit.bundle.session import usable_cores
 from plaudit.version import __version__
 
 
 def machine() -> dict[str, Any]:
     """The machine that this process runs on."""
     torch = sys.modules.get("torch")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "cpu": _cpu(),
-        "cores": cores,
+        "cores": usable_cores(),
         "gpu": torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else None,
         "python": platform.python_version(),
         "torch": str(torch.__version__) if torch is not None else None,
