@@ -2,6 +2,7 @@
 
     make bench ONLY=ladder                     what has no figures yet
     python -m benchmarks.ladder lstm 0 1 2     one recipe with these seeds
+    python -m benchmarks.ladder speed          one review's time anew, for all bundles that are kept
 
 Each training is the command a user would give, in a process of its own, so that time and memory are a user's.
 """
@@ -21,7 +22,7 @@ import numpy as np
 
 from benchmarks.archive import find
 from benchmarks.results import load, save
-from plaudit.bundle.bundle import Bundle
+from plaudit.bundle.bundle import MANIFEST, Bundle
 from plaudit.bundle.classifier import Classifier
 from plaudit.cli.terminal import track
 from plaudit.evaluation.behaviour import check
@@ -34,7 +35,7 @@ SEEDS = {"original": (0, 1, 2), "linear": (0,), "lstm": (0, 1, 2), "best": (0,)}
 WORDS = 200
 SHORT = 5
 """One in so many reviews, the shortest, is called short."""
-ROUNDS, TIMES = 5, 50
+ROUNDS, TIMES = 20, 15
 CHUNK = 2_500
 WATCHED = ("negation of good", "negation of bad", "negation at a distance", "contrast", "irony and sarcasm")
 
@@ -65,9 +66,9 @@ def climb(archive: Path, name: str, seeds: tuple[int, ...]) -> None:
 
 def _trained(archive: Path, name: str, seed: int) -> tuple[Bundle, dict[str, float]]:
     """The bundle of an earlier run, else a new one, with the seconds and the memory that it took."""
-    path = Path(tempfile.gettempdir()) / "plaudit-ladder" / f"{name}-{seed}"
+    path = _folder(name, seed)
     cost = path.with_suffix(".cost")
-    if not (path / "manifest.json").exists() or not cost.exists():
+    if not (path / MANIFEST).exists() or not cost.exists():
         command = ["train", str(archive), "--recipe", name, "--seed", str(seed), "--out", str(path)]
         started = time.perf_counter()
         subprocess.run([sys.executable, "-m", "plaudit", *command], check=True)
@@ -75,6 +76,10 @@ def _trained(archive: Path, name: str, seed: int) -> tuple[Bundle, dict[str, flo
         cost.write_text(f"{time.perf_counter() - started:.1f} {peak:.0f}")
     seconds, megabytes = map(float, cost.read_text().split())
     return Bundle.load(path), {"seconds": seconds, "peak_megabytes": megabytes, "seed": seed}
+
+
+def _folder(name: str, seed: int) -> Path:
+    return Path(tempfile.gettempdir()) / "plaudit-ladder" / f"{name}-{seed}"
 
 
 def _figures(reviews: Reviews, bundle: Bundle, cost: dict[str, float]) -> dict[str, Any]:
@@ -102,20 +107,47 @@ def _figures(reviews: Reviews, bundle: Bundle, cost: dict[str, float]) -> dict[s
     }
 
 
+def speeds(archive: Path) -> None:
+    """Measures all bundles that are kept in turn, so that they meet the same machine."""
+    recipes = (load("ladder") or {}).get("recipes", {})
+    of_all = {(name, seed): _folder(name, seed) for name in recipes for seed in recipes[name]["seeds"]}
+    kept = {place: Classifier(Bundle.load(path)) for place, path in of_all.items() if (path / MANIFEST).exists()}
+    texts = [review.text for review in read_reviews(str(archive), track=track).test]
+    text = _of_words(texts)
+    rounds = [{place: _taken(one, text) for place, one in kept.items()} for _ in track(range(ROUNDS), "timing", ROUNDS)]
+    for name, recipe in recipes.items():
+        for entry in recipe["bundles"]:
+            if (place := (name, entry["seed"])) in kept:
+                entry["milliseconds_a_review"] = round(min(found[place] for found in rounds) * 1000, 3)
+    save("ladder", {"recipes": recipes})
+
+
 def _speed(classifier: Classifier, texts: list[str]) -> float:
     """Milliseconds for one review of 200 words, on one core: the median of the quietest round."""
-    text = next(text for text in texts if len(text.split()) == WORDS)
+    text = _of_words(texts)
+    return round(min(_taken(classifier, text) for _ in range(ROUNDS)) * 1000, 3)
 
-    def taken() -> float:
+
+def _of_words(texts: list[str]) -> str:
+    return next(text for text in texts if len(text.split()) == WORDS)
+
+
+def _taken(classifier: Classifier, text: str) -> float:
+    """Seconds for ``text``, the median of one round."""
+
+    def once() -> float:
         started = time.perf_counter()
         classifier.predict_proba([text])
         return time.perf_counter() - started
 
-    return round(min(statistics.median(taken() for _ in range(TIMES)) for _ in range(ROUNDS)) * 1000, 3)
+    return statistics.median(once() for _ in range(TIMES))
 
 
 if __name__ == "__main__":
     archive = find()
     if archive is None:
         sys.exit("the IMDb archive is needed: plaudit up imdb downloads it, or name it with PLAUDIT_IMDB")
-    climb(archive, sys.argv[1], tuple(map(int, sys.argv[2:])) or SEEDS[sys.argv[1]])
+    if sys.argv[1] == "speed":
+        speeds(archive)
+    else:
+        climb(archive, sys.argv[1], tuple(map(int, sys.argv[2:])) or SEEDS[sys.argv[1]])
