@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import nltk
 import torch
 from bs4 import BeautifulSoup
 from nltk.corpus.reader import WordListCorpusReader
@@ -31,20 +33,28 @@ def surfaces(text: str) -> list[str]:
 
 
 class StopWords:
-    """The stop words as NLTK's corpus gives them: read from their file each time they are asked for."""
+    """The stop words as the original asks for them: read from their file for each word, through NLTK's corpus.
+
+    NLTK 3.10 first asks whether it may read the file, which takes most of its time; `plainly` reads it without NLTK.
+    """
 
     def __init__(self, folder: Path) -> None:
-        (folder / "english").write_text("\n".join(sorted(STOP_WORDS)) + "\n", "utf-8")
+        self._file = folder / "english"
+        self._file.write_text("\n".join(sorted(STOP_WORDS)) + "\n", "utf-8")
+        nltk.data.path.append(str(folder))  # NLTK reads nothing elsewhere
         self._corpus = WordListCorpusReader(str(folder), ["english"])
 
     def words(self) -> list[str]:
         found: list[str] = self._corpus.words("english")
         return found
 
+    def plainly(self) -> list[str]:
+        return self._file.read_text("utf-8").splitlines()
 
-def words_as_written(text: str, stop_words: StopWords) -> list[str]:
+
+def words_as_written(text: str, stop_words: Callable[[], list[str]]) -> list[str]:
     stemmer = PorterStemmer()
-    return [stemmer.stem(word) for word in surfaces(text) if word not in stop_words.words()]
+    return [stemmer.stem(word) for word in surfaces(text) if word not in stop_words()]
 
 
 def words_with_memory(text: str) -> list[str]:
