@@ -230,6 +230,13 @@ def test_several_threads_get_the_same_answers(classifier: Classifier, texts: lis
         assert list(pool.map(classifier.verdict, chosen)) == expected
 
 
+def test_a_text_is_judged_the_same_whatever_stands_beside_it(bundle: Bundle, texts: list[str]) -> None:
+    some = [" ".join(texts[:at]) for at in range(0, 60, 3)]
+    one_by_one = [Classifier(bundle, threads=1).verdict(text) for text in some]
+    for threads in (1, 3):
+        assert Classifier(bundle, threads=threads).verdicts(some) == one_by_one
+
+
 def test_a_bundle_is_loaded_from_its_path(bundle: Bundle, classifier: Classifier) -> None:
     assert bundle.path
     loaded = load(bundle.path)

@@ -6,7 +6,7 @@ divided by its temperature, so words' contributions add up with the bias to the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +24,11 @@ from plaudit.text.vocabulary import INFREQUENT
 from plaudit.text.words import Word, located_words, words
 
 Floats = NDArray[np.float64]
-BATCH = 8
-"""Texts of like length that are scored at once. 64 are three times as slow: most of their time goes to padding."""
+BATCH, BATCH_WORDS = 8, 2_000
+"""Texts of like length that are scored at once, and their words with padding: a word takes 10 kB while it is scored.
+
+64 texts are three times as slow: most of their time goes to padding.
+"""
 UNKNOWN = "No word of this text is known to the model, so this is the share of each label in its training reviews."
 
 
@@ -117,10 +120,8 @@ class Classifier:
     def _evidence(self, rows: Sequence[Sequence[int]]) -> list[Floats]:
         """For each row the evidence (ids, units), divided by its temperature; none where no word is known."""
         found: list[Floats] = [np.zeros((0, len(self._biases)))] * len(rows)
-        order = [index for index, row in enumerate(rows) if any(word > INFREQUENT for word in row)]
-        order.sort(key=lambda index: len(rows[index]))
-        batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
-        batches.reverse()  # the longest first: what is left for the end, when threads run idle, is short
+        known = (index for index, row in enumerate(rows) if any(word > INFREQUENT for word in row))
+        batches = list(_alike({index: len(rows[index]) for index in known}))
         each = self._pool.map if min(self._threads, len(batches)) > 1 else map
         scored = each(self._score, ([rows[index] for index in chosen] for chosen in batches))
         for chosen, evidence in zip(batches, scored, strict=True):
@@ -133,6 +134,16 @@ class Classifier:
         """The evidence (texts, ids, units) of a batch."""
         found: NDArray[np.float32] = self._session.run(None, {"ids": pad(rows)})[0]
         return found
+
+
+def _alike(lengths: Mapping[int, int]) -> Iterator[list[int]]:
+    """Batches of the keys of ``lengths``, the longest first: what runs last, when other threads are idle, is short."""
+    order = sorted(lengths, key=lengths.__getitem__, reverse=True)
+    at = 0
+    while at < len(order):
+        texts = max(1, min(BATCH, BATCH_WORDS // lengths[order[at]]))
+        yield order[at : at + texts]
+        at += texts
 
 
 def _several(texts: Sequence[str]) -> Sequence[str]:
