@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from plaudit.text.ngrams import NgramEncoder
 from plaudit.text.vocabulary import NO_WORD, Vocabulary
-from plaudit.text.words import LONGEST_REMEMBERED, MOST_REMEMBERED, Cleaning, original_word, surfaces, words
+from plaudit.text.words import Cleaning, Remembered, original_word, surfaces, words
 
 Floats = NDArray[np.float64]
 
@@ -40,24 +40,15 @@ class Encoder:
         return contributions if self.ngrams == 1 else self._runs.spread(found, contributions)
 
     @cached_property
-    def _of_surfaces(self) -> _SurfaceIds:
-        return _SurfaceIds(self.vocabulary)
+    def _of_surfaces(self) -> Remembered[int]:
+        """From a surface form to its word's id at once; `NO_WORD` for a stop word."""
+
+        def find(surface: str) -> int:
+            word = original_word(surface)
+            return self.vocabulary.ids([word])[0] if word else NO_WORD
+
+        return Remembered(find)
 
     @cached_property
     def _runs(self) -> NgramEncoder:
         return NgramEncoder(self.vocabulary, self.ngrams)
-
-
-class _SurfaceIds(dict[str, int]):
-    """From a surface form to its word's id at once, as forms are met; `NO_WORD` for a stop word."""
-
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        super().__init__()
-        self._vocabulary = vocabulary
-
-    def __missing__(self, surface: str) -> int:
-        word = original_word(surface)
-        found = self._vocabulary.ids([word])[0] if word else NO_WORD
-        if len(surface) <= LONGEST_REMEMBERED and len(self) < MOST_REMEMBERED:
-            self[surface] = found
-        return found

@@ -14,12 +14,13 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, TypeVar, get_args
 
 from plaudit.text.markup import plain, plain_text
 from plaudit.text.stemmer import stem
 from plaudit.text.stopwords import STOP_WORDS
 
+T = TypeVar("T")
 Cleaning = Literal["original", "modern"]
 CLEANINGS: tuple[str, ...] = get_args(Cleaning)
 
@@ -105,17 +106,21 @@ def _lower(text: str) -> tuple[str, Callable[[int], int]]:
     return lowered, back.__getitem__
 
 
-class _Stems(dict[str, str]):
-    """The stem of each surface form that was met, nothing for a stop word."""
+class Remembered(dict[str, T]):
+    """What ``find`` says of a surface form, kept for the forms that are met first."""
 
-    def __missing__(self, surface: str) -> str:
-        found = "" if surface in STOP_WORDS else stem(surface)
+    def __init__(self, find: Callable[[str], T]) -> None:
+        super().__init__()
+        self._find = find
+
+    def __missing__(self, surface: str) -> T:
+        found = self._find(surface)
         if len(surface) <= LONGEST_REMEMBERED and len(self) < MOST_REMEMBERED:
             self[surface] = found
         return found
 
 
-_STEMS = _Stems()
+_STEMS = Remembered(lambda surface: "" if surface in STOP_WORDS else stem(surface))
 
 
 def _modern_word(surface: str) -> str:
