@@ -6,17 +6,15 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from plaudit.bundle.bundle import Bundle
-from plaudit.bundle.classifier import Classifier
+from plaudit.bundle.classifier import BATCH, Classifier
 from plaudit.errors import BadRequest, Unprocessable, UnsupportedMedia
 from plaudit.serving import handlers
-from plaudit.serving.batching import MOST_TEXTS, Batcher
+from plaudit.serving.batching import SHORT, Batcher
 
 TEXT, JSON, CSV = "text/plain", "application/json", "text/csv"
 
@@ -39,29 +37,22 @@ class Scored:
         return self._real(data, model)
 
 
-@contextmanager
-def batcher_of(model: Classifier) -> Iterator[Batcher]:
-    made = Batcher(model)
-    try:
-        yield made
-    finally:
-        made.close()
-
-
-def together(model: Classifier, scored: Scored, *asked: tuple[bytes, str, str]) -> list[Any]:
+def together(model: Classifier, scored: Scored, *asked: tuple[bytes, str, str], threads: int = 1) -> list[Any]:
     """What each request gets, errors too, where all but the first come while that one is scored."""
 
     async def ask() -> list[Any]:
+        batcher = Batcher(model, threads)
         first = asyncio.create_task(batcher.answer(b"the first", TEXT, TEXT))
         await asyncio.to_thread(scored.started.wait, 30)
         others = [asyncio.create_task(batcher.answer(*one)) for one in asked]
         await asyncio.sleep(0)
         scored.go.set()
         await first
-        return await asyncio.gather(*others, return_exceptions=True)
+        found = await asyncio.gather(*others, return_exceptions=True)
+        await batcher.close()
+        return found
 
-    with batcher_of(model) as batcher:
-        return asyncio.run(ask())
+    return asyncio.run(ask())
 
 
 def test_those_who_wait_are_scored_at_once_and_each_gets_its_own(
@@ -72,27 +63,56 @@ def test_those_who_wait_are_scored_at_once_and_each_gets_its_own(
     asked = [(text.encode(), TEXT, JSON) for text in texts]
     asked.append((json.dumps({"texts": texts[:2]}).encode(), JSON, JSON))
     asked.append((b'{"texts": []}', JSON, JSON))
-    asked.append((texts[3].encode(), TEXT, TEXT))
     found = together(classifier, scored, *asked)
-    assert [one.texts for one in scored.asked] == [("the first",), (*texts, *texts[:2], texts[3])]
+    assert [one.texts for one in scored.asked] == [("the first",), (*texts, *texts[:2])]
     for text, answer in zip(texts, found, strict=False):
         assert json.loads(answer) == classifier.verdict(text).to_json()
     both = [classifier.verdict(text).to_json() for text in texts[:2]]
     assert json.loads(found[4])["verdicts"] == both
     assert json.loads(found[5]) == {"verdicts": []}
-    assert found[6] == b"1.0"
 
 
-def test_a_request_that_comes_alone_waits_for_nobody(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("connection", [None, ("127.0.0.1", 50_000)])
+def test_a_request_that_comes_alone_waits_for_nobody(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch, connection: object
+) -> None:
     scored = Scored(monkeypatch)
     scored.go.set()
 
     async def ask() -> list[bytes]:
-        return [await batcher.answer(b"A wonderful film", TEXT, TEXT) for _ in range(3)]
+        batcher = Batcher(classifier)
+        found = [await batcher.answer(b"A wonderful film", TEXT, TEXT, connection) for _ in range(3)]
+        await batcher.close()
+        return found
 
-    with batcher_of(classifier) as batcher:
-        assert asyncio.run(ask()) == [b"1.0"] * 3
+    assert asyncio.run(ask()) == [b"1.0"] * 3
     assert [one.texts for one in scored.asked] == [("A wonderful film",)] * 3
+
+
+def test_one_client_after_another_is_answered_on_the_loops_own_thread_and_told_what_is_wrong(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[str] = []
+
+    def predict(data: Any, model: Classifier) -> Any:
+        threads.append(threading.current_thread().name)
+        return real(data, model)
+
+    real = handlers.predict_fn
+    monkeypatch.setattr(handlers, "predict_fn", predict)
+
+    async def ask() -> None:
+        batcher, here, there = Batcher(classifier), ("127.0.0.1", 50_000), ("127.0.0.1", 50_001)
+        for connection in (here, here, there, there, None, None):
+            assert await batcher.answer(b"A wonderful film", TEXT, TEXT, connection) == b"1.0"
+        assert await batcher.answer(b"wonderful " * SHORT, TEXT, TEXT, there) == b"1.0"
+        with pytest.raises(BadRequest):
+            await batcher.answer(b"{", JSON, JSON, there)
+        await batcher.close()
+
+    asyncio.run(ask())
+    own = threading.current_thread().name
+    assert [name == own for name in threads] == [False, True, False, True, False, False, False]
 
 
 def test_a_wrong_request_is_told_and_the_others_are_answered(
@@ -123,23 +143,46 @@ def test_encoded_rows_and_texts_may_wait_together(original_bundle: Bundle, monke
 def test_words_are_explained_only_where_the_answer_tells_them(
     classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for kinds, explained in (((TEXT, CSV, "application/jsonlines"), False), ((TEXT, JSON), True)):
-        scored = Scored(monkeypatch)
-        together(classifier, scored, *((b"A wonderful film", TEXT, kind) for kind in kinds))
-        assert [one.explain for one in scored.asked] == [False, explained]
-
-
-def test_a_batch_has_no_more_than_its_most_texts(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     scored = Scored(monkeypatch)
-    found = together(classifier, scored, *[(b"A wonderful film", TEXT, TEXT)] * (2 * MOST_TEXTS + 1))
-    assert found == [b"1.0"] * (2 * MOST_TEXTS + 1)
-    assert [len(one.texts) for one in scored.asked] == [1, MOST_TEXTS, MOST_TEXTS, 1]
+    kinds = (TEXT, JSON, CSV, "application/jsonlines", JSON)
+    together(classifier, scored, *((kind.encode(), TEXT, kind) for kind in kinds))
+    asked = [(one.texts, one.explain) for one in scored.asked[1:]]
+    assert asked == [((TEXT, CSV, "application/jsonlines"), False), ((JSON, JSON), True)]
+
+
+def test_a_batch_is_of_those_who_waited_longest_and_of_like_length(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored = Scored(monkeypatch)
+    words = [1, 700, *range(2, BATCH), 701, BATCH, 702, BATCH + 1]
+    found = together(classifier, scored, *((b"wonderful " * count, TEXT, TEXT) for count in words))
+    assert found == [b"1.0"] * len(words)
+    batches = [[len(text.split()) for text in one.texts] for one in scored.asked[1:]]
+    assert [sorted(batch) for batch in batches] == [list(range(1, BATCH + 1)), [BATCH + 1, 700, 701, 702]]
+
+
+def test_a_long_request_is_scored_alone(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    scored = Scored(monkeypatch)
+    long = json.dumps({"texts": ["A wonderful film"] * SHORT}).encode()[: SHORT + 1]
+    short = (b"A wonderful film", TEXT, TEXT)
+    found = together(classifier, scored, (long, TEXT, TEXT), short, (long, TEXT, TEXT), short)
+    assert [found[1], found[3]] == [b"1.0"] * 2
+    assert [len(one.texts) for one in scored.asked] == [1, 1, 2, 1]
+
+
+def test_each_thread_takes_a_batch(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    scored = Scored(monkeypatch)
+    found = together(classifier, scored, *[(b"A wonderful film", TEXT, TEXT)] * 3 * BATCH, threads=2)
+    assert found == [b"1.0"] * 3 * BATCH
+    assert sum(len(one.texts) for one in scored.asked) == 3 * BATCH + 1
+    assert max(len(one.texts) for one in scored.asked) == BATCH
 
 
 def test_who_has_gone_keeps_nobody_from_an_answer(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     scored = Scored(monkeypatch)
 
     async def ask() -> bytes:
+        batcher = Batcher(classifier, threads=1)
         first = asyncio.create_task(batcher.answer(b"the first", TEXT, TEXT))
         await asyncio.to_thread(scored.started.wait, 30)
         second = asyncio.create_task(batcher.answer(b"A wonderful film", TEXT, TEXT))
@@ -150,18 +193,17 @@ def test_who_has_gone_keeps_nobody_from_an_answer(classifier: Classifier, monkey
         scored.go.set()
         return await second
 
-    with batcher_of(classifier) as batcher:
-        assert asyncio.run(ask()) == b"1.0"
+    assert asyncio.run(ask()) == b"1.0"
 
 
 def test_closing_answers_those_who_wait(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     scored = Scored(monkeypatch)
-    batcher = Batcher(classifier)
 
     async def ask() -> list[bytes]:
+        batcher = Batcher(classifier, threads=1)
         waiting = [asyncio.create_task(batcher.answer(b"A wonderful film", TEXT, TEXT)) for _ in range(3)]
         await asyncio.to_thread(scored.started.wait, 30)
-        closing = asyncio.create_task(asyncio.to_thread(batcher.close))
+        closing = asyncio.create_task(batcher.close())
         await asyncio.sleep(0.05)
         scored.go.set()
         await closing

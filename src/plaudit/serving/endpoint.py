@@ -13,14 +13,16 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from plaudit.asgi import FAILURES, MAX_BYTES, read_body, sentence
+from plaudit.asgi import FAILURES, MAX_BYTES, fail, read_body, refuse, sentence
 from plaudit.bundle.classifier import Classifier
 from plaudit.errors import Busy, NotReady, PlauditError, RequestError
 from plaudit.serving import handlers
@@ -74,7 +76,7 @@ class Hosted:
             raise Busy(f"{self.waiting} requests are waiting already: try again in a second")
         self.waiting += 1
         try:
-            answer = await batcher.answer(body, content_type, kind)
+            answer = await batcher.answer(body, content_type, kind, request.client)
         finally:
             self.waiting -= 1
         return Response(answer, headers={"content-type": f"{kind}; charset=utf-8" if kind == TEXT else kind})
@@ -85,12 +87,35 @@ class Hosted:
             raise self.failure
 
 
+class Endpoint(Starlette):
+    """The application. A review takes the straight way past middleware and routes, which saves 60 µs of 150."""
+
+    def __init__(self, hosted: Hosted, paths: Sequence[str], **options: Any) -> None:
+        super().__init__(**options)
+        self.state.hosted = hosted
+        self._straight = frozenset(paths)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in self._straight:
+            await super().__call__(scope, receive, send)
+            return
+        request = HttpRequest(scope, receive)
+        try:
+            response = await self.state.hosted.answer(request)
+        except RequestError as error:
+            response = await refuse(request, error)
+        except Exception as error:
+            await (await fail(request, error))(scope, receive, send)
+            raise
+        await response(scope, receive, send)
+
+
 def endpoint(
     source: Classifier | str | Path,
     max_bytes: int = MAX_BYTES,
     max_waiting: int = MAX_WAITING,
     paths: Sequence[str] = ("/invocations",),
-) -> Starlette:
+) -> Endpoint:
     """The endpoint as an ASGI application, for a loaded classifier or the bundle at a path.
 
     It starts at once and answers 503 until the model is loaded; a body over ``max_bytes`` gets 413, and a
@@ -108,7 +133,7 @@ def endpoint(
         yield
         await loading
         if hosted.batcher is not None:
-            await run_in_threadpool(hosted.batcher.close)
+            await hosted.batcher.close()
 
     async def ping(request: HttpRequest) -> Response:
         hosted.ready()
@@ -123,7 +148,9 @@ def endpoint(
             refused.headers["x-amzn-errortype"] = "ModelError"
             return refused
 
-    app = Starlette(
+    return Endpoint(
+        hosted,
+        paths,
         routes=[
             Route("/ping", ping, methods=["GET"]),
             *(Route(path, hosted.answer, methods=["POST"]) for path in paths),
@@ -132,5 +159,3 @@ def endpoint(
         lifespan=lifespan,
         exception_handlers=FAILURES,
     )
-    app.state.hosted = hosted
-    return app

@@ -10,6 +10,7 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -207,6 +208,7 @@ def media_type(header: str) -> str:
     return kind.strip().lower()
 
 
+@lru_cache(maxsize=256)
 def choose_writer(accept: str) -> str:
     """The best type of ``WRITERS`` for an Accept header, by RFC 9110. Raises UnsupportedMedia where none will do.
 
