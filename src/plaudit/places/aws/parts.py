@@ -31,7 +31,7 @@ TRAINING = (
 )  # fmt: skip
 VECTORS = ("llvmlite", "numba")
 """What a training with document vectors needs besides."""
-SERVER = ("click", "h11", "uvicorn")
+SERVER = ("click", "h11", "httptools", "uvicorn")
 """What an image of one's own adds to serve an archive: Lambda and the Ray image have a server of their own."""
 PYTHONS = ("3.11", "3.12", "3.13")
 MACHINES = ("x86_64", "aarch64")
