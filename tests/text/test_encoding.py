@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaudit.text.encoder import Encoder
-from plaudit.text.encoding import Encoded, pad
+from plaudit.text.encoding import PIECE, Encoded, Gatherer, pad, pieces, release
 from plaudit.text.vocabulary import INFREQUENT, NO_WORD, Vocabulary
 from plaudit.text.words import words
 
@@ -96,3 +96,29 @@ def test_padding_no_words_still_has_a_column() -> None:
 def test_a_row_wider_than_the_block_is_refused() -> None:
     with pytest.raises(ValueError, match="broadcast"):
         pad([[2, 3, 4]], width=2)
+
+
+@given(rows_of_ids, st.integers(0, 8))
+def test_gathered_texts_are_those_of_a_list(rows: list[list[int]], at: int) -> None:
+    at = min(at, len(rows))
+    gatherer = Gatherer()
+    for row in rows[:at]:
+        gatherer.add(row)
+    gatherer.extend(Encoded.of(rows[at:]))
+    assert len(gatherer) == len(rows)
+    found = gatherer.encoded()
+    assert [row.tolist() for row in found] == rows
+    assert found.ids.dtype == np.int32
+    assert found.ids.flags.writeable, "torch takes no other"
+    release(found.ids)
+    assert [row.tolist() for row in found.part(0, at)] + [row.tolist() for row in found.part(at, len(rows))] == rows
+
+
+def test_the_pieces_of_an_array_are_all_of_it() -> None:
+    gatherer = Gatherer()
+    gatherer.extend(Encoded.of([np.arange(2 * PIECE + 3, dtype=np.int32)]))
+    ids = gatherer.encoded().ids
+    found = list(pieces(ids))
+    assert [len(piece) for piece in found] == [PIECE, PIECE, 3]
+    assert np.array_equal(np.concatenate(found), ids)
+    assert list(pieces(np.zeros(0))) == []

@@ -166,7 +166,9 @@ class TestPrepare:
             return items
 
         prepare(plain, READING, track)
-        assert told == [("cleaning and counting words", 100), ("cleaning reviews without a label", 0)]
+        assert told == [("cleaning and counting words", 100)]
+        prepare(replace(plain, unlabelled=plain.test), READING, track)
+        assert told[2:] == [("cleaning reviews without a label", len(plain.test))]
 
     @pytest.mark.parametrize("number", [0, 4, 19])
     def test_too_few_reviews_are_refused(self, number: int) -> None:

@@ -116,7 +116,7 @@ class TestFormats:
         pyarrow.parquet.write_table(pyarrow.table({"text": ["fine", "awful"], "label": [1, 0]}), path)
         reviews = read_table(path, Columns())
         assert reviews.labels == ("0", "1")
-        assert reviews.label_ids(reviews.train) == [1, 0]
+        assert reviews.label_ids(reviews.train).tolist() == [1, 0]
 
     def test_a_very_long_field_is_read(self, tmp_path: Path) -> None:
         path = _write(tmp_path / "mine.csv", "text,label\n" + "long " * 100_000 + ",a\nshort,b\n")
@@ -131,7 +131,7 @@ class TestFormats:
         assert read_table(path, Columns()).labels == ("fresh", "rotten")
         reviews = read_table(path, Columns(positive="fresh"))
         assert reviews.labels == ("rotten", "fresh")
-        assert reviews.label_ids(reviews.train) == [1, 0]
+        assert reviews.label_ids(reviews.train).tolist() == [1, 0]
 
     def test_texts_of_a_parquet_column_of_bytes_are_read(self, tmp_path: Path) -> None:
         path = tmp_path / "mine.parquet"

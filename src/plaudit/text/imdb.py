@@ -5,15 +5,15 @@ Reviews are read straight from the archive: its 100,000 files are never unpacked
 
 from __future__ import annotations
 
-import gzip
 import re
-import tarfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from plaudit.errors import ReviewsError
 from plaudit.progress import Track, quiet
+from plaudit.text.archive import members
+from plaudit.text.kept import Keeper, KeptReviews
 from plaudit.text.reviews import Review, Reviews
 
 MEMBER = re.compile(r"(?:.*/)?(train|test)/(pos|neg|unsup)/(\d+)_(\d+)\.txt")
@@ -43,10 +43,11 @@ def read_imdb(path: Path, track: Track = quiet, unlabelled: bool = False) -> Rev
     Raises ReviewsError for an archive that ends half-way, or a text that is empty or not UTF-8.
     """
     root = _root(path) if path.is_dir() else None
-    members = _from_folder(root) if root else _from_archive(path)
-    texts: dict[tuple[str, str], dict[int, str]] = {}
+    files = _from_folder(root) if root else _from_archive(path)
+    keeper = Keeper()
+    places: dict[tuple[str, str], dict[int, int]] = {}
     films: dict[tuple[str, str], list[str]] = {}
-    for name, content in track(members, "reading reviews", None if root else MEMBERS):
+    for name, content in track(files, "reading reviews", None if root else MEMBERS):
         if match := MEMBER.fullmatch(name):
             half, label, number, _ = match.groups()
             if label in UNLABELLED and not unlabelled:
@@ -54,31 +55,24 @@ def read_imdb(path: Path, track: Track = quiet, unlabelled: bool = False) -> Rev
             text = _decode(content, path, name)
             if not text.strip():
                 raise ReviewsError("the text is empty", f"{path}/{name}", 1)
-            texts.setdefault((half, label), {})[int(number)] = text
+            at = keeper.add(Review(text, (LABELS | UNLABELLED)[label]))
+            places.setdefault((half, label), {})[int(number)] = at
         elif match := URLS.fullmatch(name):
             films[match[1], match[2]] = _decode(content, path, name).split()
-    halves = {half: _half(half, LABELS, texts, films) for half in ("train", "test")}
-    for half in halves:
-        missing = [label for label in LABELS if (half, label) not in texts]
+    for half in ("train", "test"):
+        missing = [label for label in LABELS if (half, label) not in places]
         if missing:
             raise ReviewsError(f"no review under {half}/{missing[0]}: is this the IMDb archive?", path)
-    loose = _half("train", UNLABELLED, texts, films)
-    return Reviews("IMDb", str(path), tuple(LABELS.values()), halves["train"], halves["test"], loose)
+    for group, found in places.items():
+        for number, film in enumerate(films.get(group, [])):
+            if number in found and (match := FILM.search(film)):
+                keeper.put_into(match[1], found[number])
 
+    def ordered(half: str, labels: Iterable[str]) -> KeptReviews:
+        return keeper.take(at for label in labels for _, at in sorted(places.get((half, label), {}).items()))
 
-def _half(
-    half: str,
-    labels: Mapping[str, str],
-    texts: dict[tuple[str, str], dict[int, str]],
-    films: dict[tuple[str, str], list[str]],
-) -> list[Review]:
-    found = []
-    for label, name in labels.items():
-        listed = films.get((half, label), [])
-        for number, text in sorted(texts.get((half, label), {}).items()):
-            film = FILM.search(listed[number]) if number < len(listed) else None
-            found.append(Review(text, name, film[1] if film else None))
-    return found
+    train, test, loose = ordered("train", LABELS), ordered("test", LABELS), ordered("train", UNLABELLED)
+    return Reviews("IMDb", str(path), tuple(LABELS.values()), train, test, loose)
 
 
 def _decode(content: bytes, path: Path, name: str) -> str:
@@ -95,15 +89,8 @@ def _wanted(name: str) -> bool:
 
 def _from_archive(path: Path) -> Iterator[tuple[str, bytes]]:
     try:
-        with gzip.open(path) as unzipped:
-            with tarfile.open(fileobj=unzipped, mode="r|") as archive:
-                for member in archive:
-                    file = archive.extractfile(member) if _wanted(member.name) else None
-                    yield member.name, file.read() if file else b""
-            # Only the end of the stream holds the checksum of it all.
-            while unzipped.read(1 << 20):
-                pass
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        yield from members(path, _wanted)
+    except (ValueError, EOFError, zlib.error, OSError) as error:
         what = f"the archive is broken or ends half-way ({error}): get it again"
         raise ReviewsError(what, path) from None
 

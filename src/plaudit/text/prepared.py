@@ -12,22 +12,27 @@ import csv
 import hashlib
 import json
 import zipfile
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from itertools import compress, count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plaudit.errors import UsageError
 from plaudit.progress import Track, quiet
-from plaudit.text.encoding import Encoded, pad
-from plaudit.text.reviews import Reviews, split, text_key
+from plaudit.text.encoder import Encoder
+from plaudit.text.encoding import PIECE, Encoded, Gatherer, pad, pieces, release
+from plaudit.text.reviews import Review, Reviews, Rows, marks, split, text_key
 from plaudit.text.vocabulary import Vocabulary
 from plaudit.text.words import Cleaning, words
 
 SPLIT_SEED = 0
 FEWEST = 20
+ROWS = 10_000
 PARTS = ("prepared.json", "vocabulary.txt", "train.npz", "validation.npz", "unlabelled.npz")
 EMPTY = Encoded.of([])
 
@@ -40,7 +45,7 @@ class Part:
     labels: NDArray[np.int64]
 
     def save(self, path: Path) -> None:
-        np.savez(path, ids=self.texts.ids, offsets=self.texts.offsets, labels=self.labels)
+        _save(path, ids=self.texts.ids, offsets=self.texts.offsets, labels=self.labels)
 
     @classmethod
     def load(cls, path: Path) -> Part:
@@ -107,7 +112,7 @@ class Prepared:
         self.vocabulary.save(folder / "vocabulary.txt")
         self.train.save(folder / "train.npz")
         self.validation.save(folder / "validation.npz")
-        np.savez(folder / "unlabelled.npz", ids=self.unlabelled.ids, offsets=self.unlabelled.offsets)
+        _save(folder / "unlabelled.npz", ids=self.unlabelled.ids, offsets=self.unlabelled.offsets)
         (folder / "prepared.json").write_text(json.dumps(asdict(self.about), indent=2) + "\n", "utf-8")
 
     @classmethod
@@ -139,20 +144,29 @@ def free_for_preparation(folder: Path) -> None:
         raise UsageError(f"{folder} holds {min(held - own)}, which was not prepared there: name another folder")
 
 
-def parts(reviews: Reviews, share: float) -> tuple[list[int], list[int]]:
+def _save(path: Path, **arrays: NDArray[Any]) -> None:
+    """Writes what `numpy.load` reads, a piece at a time: ids may be more than there is memory."""
+    with zipfile.ZipFile(path, "w") as packed:
+        for name, values in arrays.items():
+            with packed.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(values))
+                for piece in pieces(values):
+                    file.write(piece.data)
+
+
+def parts(reviews: Reviews, share: float) -> tuple[Rows, Rows]:
     """The training reviews to learn from, and those to validate on, as indices.
 
     The validation reviews are whole groups (films), chosen by a fixed seed, so that runs can be compared.
     Training reviews whose text is held out, in the test half or in validation, are in neither.
     """
-    left_out = set(reviews.duplicates)
-    usable = [i for i in range(len(reviews.train)) if i not in left_out]
+    found = marks(reviews.train)
+    usable = np.flatnonzero(~np.isin(found.keys, marks(reviews.test).keys))
     if len(usable) < FEWEST:
         raise UsageError(f"{reviews.origin}: {len(usable)} reviews to train on, and at least {FEWEST} are needed")
-    kept, held = split([reviews.train[i] for i in usable], share, SPLIT_SEED)
-    validation = [usable[i] for i in held]
-    keys = {text_key(reviews.train[i].text) for i in validation}
-    return [i for i in (usable[i] for i in kept) if text_key(reviews.train[i].text) not in keys], validation
+    kept, held = split(found.take(usable), share, SPLIT_SEED)
+    train, validation = usable[kept], usable[held]
+    return train[~np.isin(found.keys[train], found.keys[validation])], validation
 
 
 def language_texts(reviews: Reviews, share: float) -> list[str]:
@@ -161,28 +175,28 @@ def language_texts(reviews: Reviews, share: float) -> list[str]:
     A network that starts from the encoder is then validated on texts that nothing of it has seen.
     """
     _, validation = parts(reviews, share)
-    held = {text_key(reviews.train[i].text) for i in validation}
+    held = set(marks(reviews.train).keys[validation].tolist())
     return [text for text in reviews.to_learn_a_language_from if text_key(text) not in held]
 
 
 def prepare(reviews: Reviews, reading: Reading, track: Track = quiet, start: Vocabulary | None = None) -> Prepared:
     """Encodes the training half. The vocabulary is of that half alone, after the words of ``start`` if it is given;
     no test text is read but to find duplicates.
+
+    The memory that it takes is the vocabulary's, and some 100 bytes a review, however long.
     """
-    found = [
-        words(review.text, reading.cleaning)
-        for review in track(reviews.train, "cleaning and counting words", len(reviews.train))
-    ]
     train, validation = parts(reviews, reading.validation)
-    vocabulary = Vocabulary.of(found, reading.vocab_size, start)
-    held_keys = {text_key(reviews.train[i].text) for i in validation}
-    labels = reviews.label_ids(reviews.train)
-    known = {*held_keys, *(text_key(review.text) for review in reviews.test)} if reviews.unlabelled else set()
-    loose = [
-        vocabulary.ids(words(review.text, reading.cleaning)[: reading.max_words])
-        for review in track(reviews.unlabelled, "cleaning reviews without a label", len(reviews.unlabelled))
-        if text_key(review.text) not in known
-    ]
+    counted = _Counted.of(track(reviews.train, "cleaning and counting words", len(reviews.train)), reading)
+    vocabulary = Vocabulary.of_counts(counted.words, reading.vocab_size, start)
+    found, labels = marks(reviews.train), reviews.label_ids(reviews.train)
+    loose = Gatherer()
+    if reviews.unlabelled:
+        known = np.concatenate([found.keys[validation], marks(reviews.test).keys])
+        fresh = ~np.isin(marks(reviews.unlabelled).keys, known)
+        encoder = Encoder(vocabulary, reading.cleaning, reading.max_words)
+        texts = track(reviews.unlabelled, "cleaning reviews without a label", len(reviews.unlabelled))
+        for review in compress(texts, fresh):
+            loose.add(encoder.encode(review.text))
     about = Preparation(
         name=reviews.name,
         origin=reviews.origin,
@@ -196,29 +210,65 @@ def prepare(reviews: Reviews, reading: Reading, track: Track = quiet, start: Voc
         vocabulary=vocabulary.size,
         unlabelled=len(loose),
     )
+    of_train, of_validation = counted.encoded(vocabulary, train), counted.encoded(vocabulary, validation)
+    return Prepared(
+        about, vocabulary, Part(of_train, labels[train]), Part(of_validation, labels[validation]), loose.encoded()
+    )
 
-    def part(indices: Sequence[int]) -> Part:
-        rows = (vocabulary.ids(found[i][: reading.max_words]) for i in indices)
-        return Part(Encoded.of(rows), np.array([labels[i] for i in indices], dtype=np.int64))
 
-    return Prepared(about, vocabulary, part(train), part(validation), Encoded.of(loose))
+@dataclass(frozen=True)
+class _Counted:
+    """How often each word is in texts, in order of first appearance, and the texts as numbers of these words."""
+
+    words: dict[str, int]
+    texts: Encoded
+
+    @classmethod
+    def of(cls, reviews: Iterable[Review], reading: Reading) -> _Counted:
+        number: defaultdict[str, int] = defaultdict(count().__next__)
+        counts = np.zeros(0, dtype=np.int64)
+        texts = Gatherer()
+        waiting: list[int] = []
+        for review in reviews:
+            numbers = [number[word] for word in words(review.text, reading.cleaning)]
+            texts.add(numbers[: reading.max_words])
+            waiting += numbers
+            if len(waiting) > PIECE:
+                counts, waiting = _added(counts, waiting), []
+        counts = _added(counts, waiting)
+        return cls(dict(zip(number, counts.tolist(), strict=True)), texts.encoded())
+
+    def encoded(self, vocabulary: Vocabulary, rows: Rows) -> Encoded:
+        """The texts of ``rows``, which ascend, as the vocabulary's ids."""
+        ids = np.array(vocabulary.ids(list(self.words)), dtype=np.int32)
+        found = Gatherer()
+        for begin in range(0, len(self.texts), ROWS):
+            part = self.texts.part(begin, min(begin + ROWS, len(self.texts)))
+            chosen = rows[slice(*np.searchsorted(rows, (begin, begin + ROWS)))] - begin
+            found.extend(Encoded(ids[part.ids], part.offsets).take(chosen))
+            release(self.texts.ids)
+        return found.encoded()
+
+
+def _added(counts: NDArray[np.int64], numbers: list[int]) -> NDArray[np.int64]:
+    more = np.bincount(np.array(numbers, dtype=np.int64), minlength=len(counts))
+    more[: len(counts)] += counts
+    return more
 
 
 def export_csv(
     reviews: Reviews, path: Path, vocab_size: int = 5000, max_words: int = 500, track: Track = quiet
 ) -> None:
     """Writes the original's train.csv: every training review as label, length and ``max_words`` ids; no header."""
-    found = [
-        words(review.text, "original")
-        for review in track(reviews.train, "cleaning and counting words", len(reviews.train))
-    ]
-    vocabulary = Vocabulary.of(found, vocab_size)
+    texts = track(reviews.train, "cleaning and counting words", len(reviews.train))
+    counted = _Counted.of(texts, Reading("original", vocab_size, max_words))
+    vocabulary = Vocabulary.of_counts(counted.words, vocab_size)
+    rows = counted.encoded(vocabulary, np.arange(len(reviews.train)))
+    labels = reviews.label_ids(reviews.train).tolist()
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     with part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        labelled = zip(reviews.label_ids(reviews.train), found, strict=True)
-        for label, row in track(labelled, f"writing {path.name}", len(found)):
-            ids = vocabulary.ids(row[:max_words])
+        for label, ids in track(zip(labels, rows, strict=True), f"writing {path.name}", len(labels)):
             writer.writerow((label, len(ids), *pad([ids], max_words)[0].tolist()))
     part.replace(path)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+from array import array
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from plaudit.errors import MissingExtra, ReviewsError
+from plaudit.text.kept import Keeper
 from plaudit.text.reviews import Review, Reviews, order_labels, split
 
 Row = tuple[int, Mapping[str, object]]
@@ -30,7 +32,9 @@ def read_table(path: Path, columns: Columns, name: str | None = None, seed: int 
 
     Raises ReviewsError, with the line, for an empty text, a missing column or a broken file.
     """
-    halves: dict[str, list[Review]] = {"train": [], "test": []}
+    keeper = Keeper()
+    halves: dict[str, array[int]] = {"train": array("q"), "test": array("q")}
+    labels = set()
     for line, row in _rows(path):
         if columns.split != Columns.split:
             _field(row, columns.split, "--split-column", path, line)
@@ -39,15 +43,16 @@ def read_table(path: Path, columns: Columns, name: str | None = None, seed: int 
             raise ReviewsError(f"the split has to be train or test, not {half!r}", path, line)
         text = _field(row, columns.text, "--text-column", path, line)
         label = _field(row, columns.label, "--label-column", path, line)
-        halves[half].append(Review(text, label, line=line))
-    train, test = halves["train"], halves["test"]
-    if not train and not test:
+        labels.add(label)
+        halves[half].append(keeper.add(Review(text, label, line=line)))
+    if not keeper:
         raise ReviewsError("there is no review in it", path)
-    labels = order_labels((r.label for r in (*train, *test)), str(path), columns.positive)
+    ordered = order_labels(labels, str(path), columns.positive)
+    train, test = keeper.take(halves["train"]), keeper.take(halves["test"])
     if not test:
         kept, held = split(train, 0.2, seed)
-        train, test = [train[i] for i in kept], [train[i] for i in held]
-    return Reviews(name or path.name, str(path), labels, train, test)
+        train, test = keeper.take(kept), keeper.take(held)
+    return Reviews(name or path.name, str(path), ordered, train, test)
 
 
 def read_texts(path: Path, column: str) -> Iterator[str]:

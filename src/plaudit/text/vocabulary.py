@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,10 +33,15 @@ class Vocabulary:
         counts: Counter[str] = Counter()
         for text in texts:
             counts.update(text)
+        return cls.of_counts(counts, size, start)
+
+    @classmethod
+    def of_counts(cls, counts: Mapping[str, int], size: int, start: Vocabulary | None = None) -> Vocabulary:
+        """The same of words that are counted already, in order of first appearance."""
         if start is None:
-            return cls(tuple(word for word, _ in counts.most_common(size - len(RESERVED))))
+            return cls(tuple(word for word, _ in Counter(counts).most_common(size - len(RESERVED))))
         known = set(start.words)
-        others = [word for word, count in counts.most_common() if count >= OFTEN and word not in known]
+        others = [word for word, count in Counter(counts).most_common() if count >= OFTEN and word not in known]
         return cls((*start.words, *others)[: max(size, start.size) - len(RESERVED)])
 
     @property
