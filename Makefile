@@ -23,8 +23,8 @@ check: $(VENV)/.test  ## the quick half of the tests: style, types, imports
 	@$(BIN)/python -m tests.run --quick
 
 ONLY ?=
-bench: $(VENV)/.test  ## measure against the original; ONLY=words for one
-	@$(BIN)/python -m benchmarks $(ONLY)
+bench: $(VENV)-bench/.done  ## measure against the original and against peers; ONLY=words for one
+	@$(VENV)-bench/bin/python -m benchmarks $(ONLY)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -42,6 +42,12 @@ $(VENV)/.test: $(NEEDS) | $(VENV)/bin/python
 	@$(PIP) --editable '.[train,aws,ray,test]'
 	@touch $(VENV)/.up $@
 
+$(VENV)-bench/.done: $(NEEDS) | $(VENV)/bin/python
+	@echo "setting up $(VENV)-bench, where peers and oracles are: once, a few minutes"
+	@$(BIN)/python -m venv $(VENV)-bench
+	@$(subst $(BIN),$(VENV)-bench/bin,$(PIP)) --editable '.[bench]'
+	@touch $@
+
 SHIPPED := src/plaudit/shipped
 shipped: $(VENV)/.test  ## the encoder and the bundle that come with Plaudit, made again: over an hour; REVIEWS=the IMDb archive
 	@$(BIN)/plaudit pretrain "$(REVIEWS)" --out $(SHIPPED)/encoder
@@ -52,4 +58,4 @@ docs: $(VENV)/.test  ## what the docs take from the product: tables, commands
 	@$(BIN)/python -m docs.generate
 
 clean:  ## remove the environment and everything that was made here
-	rm -rf $(VENV) .plaudit .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-bench .plaudit .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.plain_network import difference
 from benchmarks.results import save
 from plaudit.bundle.bundle import Bundle
 from plaudit.cli.evaluate import judge, judge_remote
@@ -61,6 +62,7 @@ def run(archive: Path) -> None:
             "roc_auc": [round(metrics.roc_auc or 0, 5) for _, metrics in found],
             "log_loss": [round(metrics.log_loss, 5) for _, metrics in found],
             "calibration_error": [round(metrics.calibration_error, 5) for _, metrics in found],
+            "largest_difference_from_the_plain_network": difference(found[0][0], reviews),
             "in_process": {"accuracy": accuracies[0], "confusion": found[0][1].confusion},
             "through_the_endpoint": {"accuracy": remote.accuracy, "confusion": remote.confusion},
         },

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent / "results"
-PARTS = ("torch", "onnxruntime", "numpy", "beautifulsoup4", "nltk", "starlette", "uvicorn")
+PARTS = ("torch", "onnxruntime", "numpy", "beautifulsoup4", "nltk", "starlette", "uvicorn", "httptools")
 
 
 def processor() -> str:
