@@ -13,6 +13,8 @@ from typing import Any
 
 import click
 
+from benchmarks import aims
+from benchmarks.aims import PEERS
 from benchmarks.results import load
 from docs.learning_curves import learning_curves
 from plaudit.cli.main import STEPS, road
@@ -35,8 +37,8 @@ def figures() -> str:
     """The README's table, from benchmarks/results."""
     rows = ["| | the original | Plaudit |", "|---|---|---|"]
     for name, row in (
-        ("ladder", _ladder), ("accuracy", _accuracy), ("training", _training), ("words", _words),
-        ("accuracy", _endpoint), ("function", _function),
+        ("ladder", _ladder), ("accuracy", _accuracy), ("road", _road), ("training", _training), ("words", _words),
+        ("serving", _serving), ("starting", _starting), ("accuracy", _endpoint), ("function", _function),
     ):  # fmt: skip
         found = load(name)
         if found is not None and (told := row(found)):
@@ -84,11 +86,41 @@ def _seeds(found: dict[str, Any]) -> str:
 
 def _training(found: dict[str, Any]) -> str:
     times = found["times_as_fast"]
-    original = sorted(found["original_seconds_an_epoch"])[1]
-    ours = sorted(found["plaudit_seconds_an_epoch"])[1]
+    original, ours = (found[f"{side}_seconds_an_epoch"]["median"] for side in ("original", "plaudit"))
     return (
         f"| one epoch on IMDb, in one run; the original's from {found['original_measured_batches']} | {original:.0f} s"
         f" | {ours:.0f} s: **{times['median']:.1f} times** as fast ({times['lowest']:.1f} to {times['highest']:.1f}) |"
+    )
+
+
+def _road(found: dict[str, Any]) -> str:
+    road, original = found["lstm"], found["original"]
+    accuracies = road["test_accuracy"]
+    return (
+        f"| archive to an LSTM, the original's from {original['measured']} | {_time(original['seconds']['median'])}"
+        f" to 0.8372 | {_time(road['seconds']['median'])} to {min(accuracies):.4f}:"
+        f" **{road['times_as_fast']['median']:,.0f} times** as fast |"
+    )
+
+
+def _serving(found: dict[str, Any]) -> str:
+    rates = {side: rate["median"] for side, rate in found["original"]["reviews_a_second_at_64_clients"].items()}
+    peers = ", ".join(f"{name} {rates[side]:,.0f}" for side, name in PEERS.items())
+    return (
+        "| one review a request over HTTP, 64 clients, 2 cores shared with them, the original's network:"
+        f" {peers} reviews a second | | **{rates['plaudit']:,.0f}** |"
+    )
+
+
+def _starting(found: dict[str, Any]) -> str:
+    seconds, memory = found["seconds_to_the_first_answer"], found["megabytes_of_memory"]
+    first, held = (
+        {side: one["median"] for side, one in of.items() if side in ("original", "plaudit")} for of in (seconds, memory)
+    )
+    return (
+        "| first answer of a server after its start, and its memory; the original's imports and model"
+        f" | {first['original']:.1f} s, {held['original']:.0f} MB | **{first['plaudit']:.2f} s**,"
+        f" **{held['plaudit']:.0f} MB** |"
     )
 
 
@@ -243,6 +275,7 @@ TABLES = {
     "archive.md": {"images": images},
     "aws.md": {"costs": costs},
     "learning.md": {"recipes": recipes},
+    "performance.md": {"aims": aims.table},
     "accuracy.md": {"ladder": ladder, "behaviour": behaviour, "small data": small_data},
 }
 
