@@ -31,7 +31,7 @@ from plaudit.text.prepared import prepare
 from plaudit.text.reviews import Reviews
 from plaudit.text.sources import read_reviews
 
-ROUNDS, ROUNDS_OF_SHIPPED = 7, 3
+ROUNDS, ROUNDS_OF_SHIPPED = 5, 2
 REVIEWS, WORDS = 2_000, 230
 SECONDS = {1: 3, 64: 4}
 EXPLAINED = "application/json"
