@@ -84,10 +84,15 @@ def test_whoever_stops_half_way_leaves_nothing_behind(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "error", "expected"),
     [
-        (b"", EOFError, "its end is missing"),
-        (gzip.compress(b""), EOFError, "in the middle of a file"),
-        (gzip.compress(b"no tar in here" * 50), ValueError, "a file's header is not one"),
-        (gzip.compress(b"name".ljust(124, b"\0") + b"17\0".ljust(388, b"\0")), ValueError, "does not add up"),
+        pytest.param(b"", EOFError, "its end is missing", id="nothing"),
+        pytest.param(gzip.compress(b""), EOFError, "in the middle of a file", id="nothing, compressed"),
+        pytest.param(gzip.compress(b"no tar in here" * 50), ValueError, "a file's header is not one", id="no tar"),
+        pytest.param(
+            gzip.compress(b"name".ljust(124, b"\0") + b"17\0".ljust(388, b"\0")),
+            ValueError,
+            "does not add up",
+            id="a wrong sum",
+        ),
     ],
 )
 def test_what_is_broken_is_refused(tmp_path: Path, content: bytes, error: type[Exception], expected: str) -> None:
