@@ -53,6 +53,12 @@ def classifier(bundle: Bundle) -> Classifier:
     return Classifier(bundle)
 
 
+@pytest.fixture
+def onnx_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bundles are scored as where `Recurrence` cannot be used."""
+    monkeypatch.setattr("plaudit.bundle.session.library", lambda: None)
+
+
 @pytest.fixture(scope="session")
 def imdb_archive() -> Path:
     """The IMDb archive; skips where there is none."""

@@ -397,6 +397,7 @@ def test_a_network_that_hides_where_it_points_to_is_refused(original_bundle: Bun
     assert "network.onnx points to other files" in refusal(tmp_path / "bundle", load)
 
 
+@pytest.mark.usefixtures("onnx_runtime")
 def test_a_network_that_points_to_a_file_without_a_name_is_refused(original_bundle: Bundle, tmp_path: Path) -> None:
     model = onnx.load_from_string(original_bundle.network)
     dense = initializer(model, "dense")
@@ -406,6 +407,7 @@ def test_a_network_that_points_to_a_file_without_a_name_is_refused(original_bund
     assert str(folder / "network.onnx") in refusal(folder, load)
 
 
+@pytest.mark.usefixtures("onnx_runtime")
 def test_a_network_that_points_to_what_the_weights_do_not_hold_is_refused(
     original_bundle: Bundle, tmp_path: Path
 ) -> None:
@@ -414,6 +416,7 @@ def test_a_network_that_points_to_what_the_weights_do_not_hold_is_refused(
     assert str(folder / "network.onnx") in refusal(folder, load)
 
 
+@pytest.mark.usefixtures("onnx_runtime")
 @pytest.mark.parametrize("side", ["input", "output"])
 def test_a_network_with_another_input_or_output_is_refused(original_bundle: Bundle, tmp_path: Path, side: str) -> None:
     model = onnx.load_from_string(original_bundle.network)
@@ -432,6 +435,7 @@ def test_a_network_for_another_number_of_labels_is_refused(original_bundle: Bund
     assert f"{tmp_path / 'bundle' / 'network.onnx'} gives no evidence for a word" in refusal(tmp_path / "bundle", load)
 
 
+@pytest.mark.usefixtures("onnx_runtime")
 def test_a_network_of_numbers_that_are_none_is_refused(original_bundle: Bundle, tmp_path: Path) -> None:
     model = onnx.load_from_string(original_bundle.network)
     dense = initializer(model, "dense")
@@ -440,6 +444,7 @@ def test_a_network_of_numbers_that_are_none_is_refused(original_bundle: Bundle, 
     assert "network.onnx gives no evidence for a word" in refusal(folder, load)
 
 
+@pytest.mark.usefixtures("onnx_runtime")
 @pytest.mark.parametrize("network", [b"", b"not a network", bytes(1000)])
 def test_a_network_that_is_none_is_refused(original_bundle: Bundle, tmp_path: Path, network: bytes) -> None:
     replace(original_bundle, network=network).save(tmp_path / "bundle")
@@ -487,6 +492,7 @@ def test_an_embedding_of_another_shape_is_refused(original_bundle: Bundle, tmp_p
     assert str(tmp_path / "bundle" / "network.onnx") in refusal(tmp_path / "bundle", load)
 
 
+@pytest.mark.usefixtures("onnx_runtime")
 def test_a_bundle_in_memory_is_refused_by_its_files_name(original_bundle: Bundle) -> None:
     with pytest.raises(BundleError, match=r"^network\.onnx is not a network"):
         Classifier(replace(original_bundle, network=b"", path=None))

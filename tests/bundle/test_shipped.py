@@ -13,6 +13,7 @@ import pytest
 import plaudit
 from plaudit.bundle.bundle import SHIPPED, Bundle
 from plaudit.bundle.classifier import Classifier
+from plaudit.bundle.recurrence import LIBRARY
 from plaudit.evaluation.behaviour import check
 from plaudit.evaluation.behaviour_cases import built_in
 
@@ -80,10 +81,13 @@ def test_it_passes_nine_in_ten_of_negation_and_contrast(shipped: Classifier) -> 
     assert sum(tally.passed for tally in tallies) >= 0.9 * sum(tally.cases for tally in tallies)
 
 
-def test_it_answers_straight_after_installing_without_torch(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compiler", ["", "false"])
+def test_it_answers_straight_after_installing_without_torch_or_a_compiler(tmp_path: Path, compiler: str) -> None:
     place = tmp_path / "installed"
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(place), str(ROOT)]
-    subprocess.run(install, check=True, timeout=300)
+    subprocess.run(install, check=True, timeout=300, env=os.environ | {"CC": compiler})
+    compiled = (place / "plaudit" / "bundle" / LIBRARY.name).exists()
+    assert compiled == (not compiler and LIBRARY.exists())
     (place / "torch.py").write_text("raise ImportError('torch is not for predicting')\n", "utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "plaudit", "predict", "I expected to hate it, and I did not."],

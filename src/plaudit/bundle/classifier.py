@@ -1,4 +1,4 @@
-"""A loaded bundle: texts in, verdicts out. Knows ONNX Runtime, and nothing of training or HTTP.
+"""A loaded bundle: texts in, verdicts out. Knows nothing of training or HTTP.
 
 The network gives each word's evidence for each label. A text's logits are the biases plus the sum of its evidence
 divided by its temperature, so words' contributions add up with the bias to the score exactly.
@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plaudit.bundle.bundle import SHIPPED, Bundle
-from plaudit.bundle.session import open_session, usable_cores
+from plaudit.bundle.session import scorer, usable_cores
 from plaudit.bundle.verdict import Verdict, WordContribution
 from plaudit.errors import UsageError
 from plaudit.text.encoder import Encoder
-from plaudit.text.encoding import pad
 from plaudit.text.vocabulary import INFREQUENT
 from plaudit.text.words import Word, located_words, words
 
@@ -51,7 +50,7 @@ class Classifier:
         self.bundle, self.card = bundle, bundle.card
         self._encoder = Encoder(bundle.vocabulary, bundle.card.cleaning, bundle.card.max_words, bundle.card.ngrams)
         self._biases = np.array(bundle.card.biases)
-        self._session = open_session(bundle)
+        self._score = scorer(bundle)
         self._threads = threads or usable_cores()
         self._pool = ThreadPoolExecutor(self._threads, "plaudit-batch")
 
@@ -128,11 +127,6 @@ class Classifier:
             for index, row in zip(chosen, evidence, strict=True):
                 ids = len(rows[index])
                 found[index] = row[:ids].astype(np.float64) / self.card.temperature_of(ids)
-        return found
-
-    def _score(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """The evidence (texts, ids, units) of a batch."""
-        found: NDArray[np.float32] = self._session.run(None, {"ids": pad(rows)})[0]
         return found
 
 

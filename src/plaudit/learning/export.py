@@ -21,8 +21,8 @@ from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save as to_safetensors
 
 from plaudit.bundle.bundle import WEIGHTS
+from plaudit.bundle.quantisation import int8_gates, int8_rows, largest
 from plaudit.learning.network import LSTMS, Network
-from plaudit.learning.quantisation import int8_gates, int8_rows
 
 OPSET = 17
 IR_VERSION = 8
@@ -114,7 +114,9 @@ def _model(graph: _Graph, network: Network, weights: Arrays, offsets: dict[str, 
         for layer in range(lstm.num_layers):
             inward, inner, biases = _gates(plain, LSTMS[direction], layer)
             if graph.int8:
-                found = _with_ends(graph, f"{direction}_{layer}", found, 1.0 if layer else _end(weights))
+                found = _with_ends(
+                    graph, f"{direction}_{layer}", found, 1.0 if layer else largest(weights[EMBEDDING], weights[SCALE])
+                )
             found = _layer(graph, f"{direction}_{layer}", (inward, inner, biases), found)
         directions.append(found)
     joined = node("Concat", directions, "states_by_time", axis=2)
@@ -180,11 +182,6 @@ def _for_each_review(graph: _Graph, name: str, value: float, hidden: int) -> str
     )
     shape = graph.node("Concat", [one, reviews, size], f"{name}_shape", axis=0)
     return graph.node("Expand", [graph.constant(f"{name}_one", first), shape], name)
-
-
-def _end(weights: Arrays) -> float:
-    """The largest entry of an int8 embedding, whatever its sign."""
-    return float((np.abs(weights[EMBEDDING].astype(np.float32)).max(axis=1) * weights[SCALE]).max())
 
 
 def _with_ends(graph: _Graph, of: str, states: str, end: float) -> str:

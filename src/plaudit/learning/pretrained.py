@@ -18,9 +18,9 @@ from safetensors.torch import load as from_safetensors
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
+from plaudit.bundle.quantisation import int8_rows
 from plaudit.errors import UsageError
 from plaudit.learning.preparing import encoder_folder
-from plaudit.learning.quantisation import int8_rows
 from plaudit.text.vocabulary import Vocabulary
 
 CARD, VOCABULARY, WEIGHTS = "card.json", "vocabulary.txt", "weights.safetensors"

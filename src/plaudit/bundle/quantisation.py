@@ -18,3 +18,8 @@ def int8_gates(weights: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[
     scales = np.maximum(np.abs(weights).max(axis=2), 1e-12) / 127
     quantised = np.round(weights / scales[:, :, np.newaxis]).astype(np.int8)
     return np.ascontiguousarray(quantised.transpose(0, 2, 1)), scales.astype(np.float32)
+
+
+def largest(rows: NDArray[np.int8], scales: NDArray[np.float16]) -> float:
+    """The largest entry of `int8_rows`, whatever its sign."""
+    return float((np.maximum(rows.max(axis=1), -rows.min(axis=1)).astype(np.float32) * scales).max())
