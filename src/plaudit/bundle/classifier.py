@@ -20,7 +20,7 @@ from plaudit.bundle.verdict import Verdict, WordContribution
 from plaudit.errors import UsageError
 from plaudit.text.encoder import Encoder
 from plaudit.text.vocabulary import INFREQUENT
-from plaudit.text.words import Word, located_words, words
+from plaudit.text.words import Word, located_words
 
 Floats = NDArray[np.float64]
 BATCH, BATCH_WORDS = 8, 2_000
@@ -33,9 +33,9 @@ UNKNOWN = "No word of this text is known to the model, so this is the share of e
 
 @dataclass(frozen=True)
 class _Read:
-    """A text's words, with their spans where they were asked for, and how many it has in all."""
+    """A text's ids, its words with their spans where they were asked for, and how many it has in all."""
 
-    words: list[str]
+    ids: list[int]
     located: list[Word]
     total: int
 
@@ -76,14 +76,16 @@ class Classifier:
     def verdicts(self, texts: Sequence[str], explain: bool = True) -> list[Verdict]:
         """A verdict for each text, with its words' contributions if ``explain``."""
         read = [self._read(text, explain) for text in _several(texts)]
-        evidence = self._evidence([self._encoder.ids(found.words) for found in read])
+        evidence = self._evidence([found.ids for found in read])
         return [self._verdict(found, of_text) for found, of_text in zip(read, evidence, strict=True)]
 
     def _read(self, text: str, explain: bool) -> _Read:
-        limit = self.card.max_words
-        located = located_words(text, self.card.cleaning) if explain else []
-        found = [word.text for word in located] if explain else words(text, self.card.cleaning)
-        return _Read(found[:limit], located[:limit], len(found))
+        if not explain:
+            ids, total = self._encoder.read(text)
+            return _Read(ids, [], total)
+        located = located_words(text, self.card.cleaning)
+        kept = located[: self.card.max_words]
+        return _Read(self._encoder.ids([word.text for word in kept]), kept, len(located))
 
     def _verdict(self, read: _Read, evidence: Floats) -> Verdict:
         logits = self._biases + evidence.sum(0)
@@ -91,10 +93,11 @@ class Classifier:
         best = int(shares.argmax())
         bias, toward = float(self._toward(best, self._biases)), self._toward(best, evidence)
         notes = [] if len(evidence) else [UNKNOWN]
-        if len(read.words) < read.total:
-            notes.append(f"Only the first {len(read.words):,} of {read.total:,} words were read.")
-        explained = read.located and len(evidence)
-        by_word = self._encoder.by_word(read.words, toward) if explained else ()
+        words_read = min(read.total, self.card.max_words)
+        if words_read < read.total:
+            notes.append(f"Only the first {words_read:,} of {read.total:,} words were read.")
+        explained = read.located if len(evidence) else ()
+        by_word = self._encoder.by_word([word.text for word in explained], toward) if explained else ()
         return Verdict(
             label=self.card.labels[best],
             probability=float(shares[best]),
@@ -103,9 +106,9 @@ class Classifier:
             bias=bias,
             words=tuple(
                 WordContribution(word.start, word.end, float(part))
-                for word, part in zip(read.located if explained else (), by_word, strict=True)
+                for word, part in zip(explained, by_word, strict=True)
             ),
-            words_read=len(read.words),
+            words_read=words_read,
             words_total=read.total,
             notes=tuple(notes),
         )
@@ -158,7 +161,9 @@ def load(path: str | Path = SHIPPED, threads: int = 0) -> Classifier:
 def _probabilities(logits: Floats) -> Floats:
     """Logits (texts, units) as probabilities (texts, labels): one unit is the log-odds of the second of two labels."""
     if logits.shape[1] == 1:
-        second = 0.5 * (1 + np.tanh(0.5 * logits[:, 0]))
-        return np.stack([1 - second, second], axis=1)
+        shares = np.empty((len(logits), 2))
+        shares[:, 1] = 0.5 * (1 + np.tanh(0.5 * logits[:, 0]))
+        shares[:, 0] = 1 - shares[:, 1]
+        return shares
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))

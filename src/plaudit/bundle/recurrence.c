@@ -1,4 +1,5 @@
-/* One LSTM layer over several texts at once, in float32 or in int8, for x86-64 with AVX-512 and VNNI.
+/* From words' ids to their evidence through an LSTM, several texts at once, in float32 or in int8, for x86-64 with
+   AVX-512 and VNNI. `network.py` in learning says what the network is.
 
    A step reads every weight once, so one text alone is bound by the cache that holds them, and several texts share
    each read. Weights lie as blocks of 16 units: for one input (four inputs, in int8) the weights of 16 input gates,
@@ -32,6 +33,22 @@ struct layer {
     const float *biases;
     int32_t hidden;          /* a multiple of UNITS */
     int32_t int8;
+};
+
+struct network {
+    const void *table;       /* (words, inputs) floats; int8 where there are scales */
+    const float *scales;     /* a word's, or NULL */
+    int64_t words;
+    int32_t inputs;
+    int32_t units;           /* of evidence */
+    struct {                 /* forward, backward */
+        const struct layer *layers;
+        const float *dense;    /* (units, hidden): reads the last states, or their mean */
+        const float *highest;  /* (units, hidden): reads their maxima; NULL where the last states are read */
+        int32_t count;
+        int32_t unused;
+    } ways[2];
+    const float *bias;       /* (units,), or NULL */
 };
 
 int plaudit_supported(void) {
@@ -236,28 +253,29 @@ static void walk(struct run *run, int chunk, const float *inputs, const int64_t 
     }
 }
 
-/* The states (words of all texts, hidden) of a layer whose inputs are (words of all texts, inputs). Text i's words
-   are those from starts[i] to starts[i + 1]; the longest text is first. Returns 0, or -1 where memory has run out. */
-int plaudit_lstm(const struct layer *layer, const float *inputs, const int64_t *starts, int32_t texts, int32_t backward,
-                 float *states) {
+static size_t whole_lines(size_t size) { return (size + 63) / 64 * 64; }
+
+/* The states (words of all texts, hidden) of a layer whose inputs are (words of all texts, inputs), or -1. */
+static int lstm(const struct layer *layer, const float *inputs, const int64_t *starts, int texts, int backward,
+                float *states) {
     const size_t hidden = layer->hidden, chunk = texts < STEPS ? STEPS / texts : 1;
     const size_t sizes[] = {
         sizeof(float) * texts * chunk * GATES * hidden, sizeof(float) * texts * hidden, texts * hidden, texts * hidden,
         chunk * layer->inward.inputs + UNITS, sizeof(float) * hidden, 3 * sizeof(void *) * texts,
     };
     size_t total = 0;
-    for (int i = 0; i < 7; i++) total += (sizes[i] + 63) / 64 * 64;
+    for (int i = 0; i < 7; i++) total += whole_lines(sizes[i]);
     char *memory = aligned_alloc(64, total), *parts[7];
     if (!memory) return -1;
     total = 0;
     for (int i = 0; i < 7; i++) {
         parts[i] = memory + total;
-        total += (sizes[i] + 63) / 64 * 64;
+        total += whole_lines(sizes[i]);
     }
     struct run run = {layer, (float *)parts[0], (float *)parts[1], {(uint8_t *)parts[2], (uint8_t *)parts[3]},
                       (uint8_t *)parts[4], (float *)parts[5]};
     memset(run.cells, 0, sizes[1]);
-    memset(run.states[0], 128, sizes[2]);
+    memset(run.states[0], 128, sizes[2]); /* nothing, from 0 to 255 */
     memset(run.states[1], 128, sizes[3]);
     memset(run.nothing, 0, sizes[5]);
     const float **pointers = (const float **)parts[6];
@@ -267,30 +285,110 @@ int plaudit_lstm(const struct layer *layer, const float *inputs, const int64_t *
     return 0;
 }
 
-/* The products (words, units) of states (words, hidden) with weights (units, hidden). */
-void plaudit_project(const float *states, int32_t words, int32_t hidden, const float *weights, int32_t units,
-                     float *products) {
-    for (int word = 0; word < words; word++)
+/* The vectors of words, up to whole units. Returns -2 for an id that the table does not hold. */
+static int look_up(const struct network *network, const int64_t *ids, int64_t words, int wide, float *vectors) {
+    const int inputs = network->inputs;
+    for (int64_t word = 0; word < words; word++, vectors += wide) {
+        const int64_t id = ids[word];
+        if (id < 0 || id >= network->words) return -2;
+        if (network->scales) {
+            const int8_t *row = (const int8_t *)network->table + id * inputs;
+            for (int i = 0; i < inputs; i++) vectors[i] = (float)row[i] * network->scales[id];
+        } else {
+            memcpy(vectors, (const float *)network->table + id * inputs, sizeof(float) * inputs);
+        }
+        for (int i = inputs; i < wide; i++) vectors[i] = 0;
+    }
+    return 0;
+}
+
+/* Adds the products (words, units) of states (words, hidden) with weights (units, hidden), each by `share`. */
+static void project(const float *states, int64_t words, int hidden, const float *weights, int units, float share,
+                    float *products) {
+    for (int64_t word = 0; word < words; word++, states += hidden)
         for (int unit = 0; unit < units; unit++) {
             __m512 sum = _mm512_setzero_ps();
             for (int i = 0; i < hidden; i += UNITS)
-                sum = _mm512_fmadd_ps(_mm512_loadu_ps(states + (size_t)word * hidden + i),
-                                      _mm512_loadu_ps(weights + (size_t)unit * hidden + i), sum);
-            products[(size_t)word * units + unit] = _mm512_reduce_add_ps(sum);
+                sum = _mm512_fmadd_ps(_mm512_loadu_ps(states + i), _mm512_loadu_ps(weights + (size_t)unit * hidden + i), sum);
+            *products++ += _mm512_reduce_add_ps(sum) * share;
         }
 }
 
-/* Which word holds each unit's maximum over a text's `words` states (words, hidden): the first where several do. */
-void plaudit_maxima(const float *states, int32_t words, int32_t hidden, int32_t *places) {
-    for (int unit = 0; unit < hidden; unit += UNITS) {
-        __m512 highest = _mm512_loadu_ps(states + unit);
+/* Adds what each of the states' maxima counts to the first word that holds it. */
+static void spread(const float *states, int64_t words, int hidden, const float *weights, int units, float *evidence) {
+    for (int begin = 0; begin < hidden; begin += UNITS) {
+        __m512 highest = _mm512_loadu_ps(states + begin);
         __m512i place = _mm512_setzero_si512();
-        for (int word = 1; word < words; word++) {
-            const __m512 value = _mm512_loadu_ps(states + (size_t)word * hidden + unit);
+        for (int64_t word = 1; word < words; word++) {
+            const __m512 value = _mm512_loadu_ps(states + word * hidden + begin);
             const __mmask16 more = _mm512_cmp_ps_mask(value, highest, _CMP_GT_OQ);
             highest = _mm512_mask_mov_ps(highest, more, value);
-            place = _mm512_mask_mov_epi32(place, more, _mm512_set1_epi32(word));
+            place = _mm512_mask_mov_epi32(place, more, _mm512_set1_epi32((int)word));
         }
-        _mm512_storeu_si512(places + unit, place);
+        float values[UNITS];
+        int32_t places[UNITS];
+        _mm512_storeu_ps(values, highest);
+        _mm512_storeu_si512(places, place);
+        for (int i = 0; i < UNITS; i++)
+            for (int unit = 0; unit < units; unit++)
+                evidence[(size_t)places[i] * units + unit] += values[i] * weights[(size_t)unit * hidden + begin + i];
     }
+}
+
+/* Adds to each text's evidence what the states of one way say. */
+static void read_states(const struct network *network, int way, const float *states, const int64_t *starts, int texts,
+                        float *evidence) {
+    const int hidden = network->ways[way].layers[network->ways[way].count - 1].hidden, units = network->units;
+    for (int text = 0; text < texts; text++) {
+        const int64_t words = starts[text + 1] - starts[text];
+        const float *own = states + starts[text] * hidden, *highest = network->ways[way].highest;
+        float *of = evidence + starts[text] * units;
+        if (!words) continue;
+        project(own, words, hidden, network->ways[way].dense, units, highest ? 1.f / (float)words : 1.f, of);
+        if (highest) spread(own, words, hidden, highest, units, of);
+    }
+}
+
+/* A word's evidence is the score after it less the score before it. */
+static void differences(const struct network *network, const int64_t *starts, int texts, float *scores) {
+    for (int text = 0; text < texts; text++)
+        for (int64_t word = starts[text + 1] - 1; word >= starts[text]; word--)
+            for (int unit = 0; unit < network->units; unit++) {
+                float *score = scores + word * network->units + unit;
+                *score = word == starts[text] ? *score + network->bias[unit] : *score - score[-network->units];
+            }
+}
+
+/* The evidence (words of all texts, units) of words' ids. Text i's words are those from starts[i] to starts[i + 1]; the
+   longest text is first. Returns 0; -1 where memory has run out, -2 for an id that the table does not hold. */
+int plaudit_evidence(const struct network *network, const int64_t *ids, const int64_t *starts, int32_t texts,
+                     float *evidence) {
+    const int64_t words = starts[texts];
+    int widest = 0, failed = 0;
+    for (int way = 0; way < 2; way++)
+        for (int i = 0; i < network->ways[way].count; i++) {
+            const struct layer *layer = network->ways[way].layers + i;
+            if (layer->hidden > widest) widest = layer->hidden;
+            if (layer->inward.inputs > widest) widest = layer->inward.inputs;
+        }
+    const size_t size = whole_lines(sizeof(float) * words * widest);
+    char *memory = aligned_alloc(64, 2 * size + 64);
+    if (!memory) return -1;
+    memset(evidence, 0, sizeof(float) * words * network->units);
+    for (int way = 0; way < 2 && !failed; way++) {
+        const struct layer *layers = network->ways[way].layers;
+        if (!network->ways[way].count) continue;
+        float *from = (float *)memory, *to = (float *)(memory + size);
+        failed = look_up(network, ids, words, layers[0].inward.inputs, from);
+        for (int i = 0; i < network->ways[way].count && !failed; i++) {
+            failed = lstm(layers + i, from, starts, texts, way, to);
+            float *read = from;
+            from = to;
+            to = read;
+        }
+        if (!failed) read_states(network, way, from, starts, texts, evidence);
+    }
+    if (!failed && network->bias) differences(network, starts, texts, evidence);
+    free(memory);
+    return failed;
 }

@@ -27,9 +27,15 @@ class Encoder:
 
     def encode(self, text: str) -> list[int]:
         """The ids of the text's first ``max_words`` words."""
+        return self.read(text)[0]
+
+    def read(self, text: str) -> tuple[list[int], int]:
+        """The ids of the text's first ``max_words`` words, and how many words it has in all."""
         if self.cleaning == "original" and self.ngrams == 1:
-            return [id for id in map(self._of_surfaces.__getitem__, surfaces(text)) if id][: self.max_words]
-        return self.ids(words(text, self.cleaning)[: self.max_words])
+            ids = [id for id in map(self._of_surfaces.__getitem__, surfaces(text)) if id]
+            return ids[: self.max_words], len(ids)
+        found = words(text, self.cleaning)
+        return self.ids(found[: self.max_words]), len(found)
 
     def ids(self, found: Sequence[str]) -> list[int]:
         """The ids of words."""
