@@ -32,7 +32,7 @@ UNKNOWN = "No word of this text is known to the model, so this is the share of e
 
 
 @dataclass(frozen=True)
-class _Read:
+class Read:
     """A text's ids, its words with their spans where they were asked for, and how many it has in all."""
 
     ids: list[int]
@@ -50,7 +50,7 @@ class Classifier:
         self.bundle, self.card = bundle, bundle.card
         self._encoder = Encoder(bundle.vocabulary, bundle.card.cleaning, bundle.card.max_words, bundle.card.ngrams)
         self._biases = np.array(bundle.card.biases)
-        self._score = scorer(bundle)
+        self._network = scorer(bundle)
         self._threads = threads or usable_cores()
         self._pool = ThreadPoolExecutor(self._threads, "plaudit-batch")
 
@@ -75,19 +75,30 @@ class Classifier:
 
     def verdicts(self, texts: Sequence[str], explain: bool = True) -> list[Verdict]:
         """A verdict for each text, with its words' contributions if ``explain``."""
-        read = [self._read(text, explain) for text in _several(texts)]
-        evidence = self._evidence([found.ids for found in read])
+        read = self.read(texts, explain)
+        return self.judge(read, self.score(read))
+
+    def read(self, texts: Sequence[str], explain: bool = True) -> list[Read]:
+        """The first step of `verdicts`: what `score` takes, with words' places if `judge` is to ``explain`` them."""
+        return [self._read(text, explain) for text in _several(texts)]
+
+    def score(self, read: Sequence[Read]) -> list[Floats]:
+        """The second step, which takes most of the time, and the interpreter for little of it: each text's evidence."""
+        return self._evidence([found.ids for found in read])
+
+    def judge(self, read: Sequence[Read], evidence: Sequence[Floats]) -> list[Verdict]:
+        """The last step: the verdicts."""
         return [self._verdict(found, of_text) for found, of_text in zip(read, evidence, strict=True)]
 
-    def _read(self, text: str, explain: bool) -> _Read:
+    def _read(self, text: str, explain: bool) -> Read:
         if not explain:
             ids, total = self._encoder.read(text)
-            return _Read(ids, [], total)
+            return Read(ids, [], total)
         located = located_words(text, self.card.cleaning)
         kept = located[: self.card.max_words]
-        return _Read(self._encoder.ids([word.text for word in kept]), kept, len(located))
+        return Read(self._encoder.ids([word.text for word in kept]), kept, len(located))
 
-    def _verdict(self, read: _Read, evidence: Floats) -> Verdict:
+    def _verdict(self, read: Read, evidence: Floats) -> Verdict:
         logits = self._biases + evidence.sum(0)
         shares = _probabilities(logits[np.newaxis])[0]
         best = int(shares.argmax())
@@ -125,7 +136,7 @@ class Classifier:
         known = (index for index, row in enumerate(rows) if any(word > INFREQUENT for word in row))
         batches = list(_alike({index: len(rows[index]) for index in known}))
         each = self._pool.map if min(self._threads, len(batches)) > 1 else map
-        scored = each(self._score, ([rows[index] for index in chosen] for chosen in batches))
+        scored = each(self._network, ([rows[index] for index in chosen] for chosen in batches))
         for chosen, evidence in zip(batches, scored, strict=True):
             for index, row in zip(chosen, evidence, strict=True):
                 ids = len(rows[index])

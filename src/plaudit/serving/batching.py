@@ -1,43 +1,44 @@
 """Requests that wait are answered together. Knows the handlers, and no HTTP.
 
-Nobody waits for a batch to fill: a request that finds a thread idle is scored at once, alone. Those that find none
-wait, and the first thread that is done takes the one that has waited longest, with others of like length.
+Texts are read and answers written on the event loop's own thread, between requests; what takes long, the network, runs
+on threads that need the interpreter for a moment only. Nobody waits for a batch to fill: a request that finds a thread
+idle is scored at once, alone. Those that find none wait, and the first thread that is done takes the one that has
+waited longest, with others of like length.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, islice
+from typing import Any
 
-from plaudit.bundle.classifier import BATCH, Classifier
+from plaudit.bundle.classifier import BATCH, Classifier, Floats, Read
 from plaudit.bundle.session import usable_cores
 from plaudit.serving import handlers
 from plaudit.serving.formats import EXPLAINED, Answer, Request
 
 SHORT = 8_192
-"""A request of no more bytes, a long review's, is scored with others, or on the event loop's own thread."""
+"""A request of no more bytes, a long review's, is read on the event loop's own thread."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Asked:
-    """A request's bytes with the types of its body and of its answer, and where the answer goes."""
+    """A request that waits: its texts as they were read, or else the ``work`` that gives its whole answer."""
 
-    body: bytes
-    content_type: str
     kind: str
-    answer: asyncio.Future[bytes] | None = None
+    request: Request = field(default_factory=Request)
+    read: Sequence[Read] = ()
+    work: Callable[[], bytes] | None = None
+    alone: bool = False
+    answer: asyncio.Future[bytes] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
-    def explain(self) -> bool:
-        return self.kind in EXPLAINED
-
-    @property
-    def short(self) -> bool:
-        return len(self.body) <= SHORT
+    def ids(self) -> int:
+        return sum(len(text.ids) for text in self.read)
 
 
 class Batcher:
@@ -59,15 +60,14 @@ class Batcher:
         """
         alone = connection is not None and connection == self._last and not (self._busy or self._waiting)
         self._last = connection
-        if alone and (asked := Asked(body, content_type, kind)).short:
-            (found,) = _answers(self._model, [asked])
-            if isinstance(found, Exception):
-                raise found
-            return found
-        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._waiting.append(Asked(body, content_type, kind, answer))
-        self._hand_out()
-        return await answer
+        if len(body) > SHORT:
+            return await self._wait(Asked(kind, work=partial(_answered, self._model, body, content_type, kind)))
+        if alone:
+            return _answered(self._model, body, content_type, kind)
+        request = _request(body, content_type, kind)
+        if request.texts is None:
+            return await self._wait(Asked(kind, work=partial(_of_request, self._model, request, kind)))
+        return await self._wait(Asked(kind, request, self._model.read(request.texts, request.explain)))
 
     async def close(self) -> None:
         """Ends the threads once those who wait have their answers."""
@@ -75,78 +75,66 @@ class Batcher:
             await asyncio.sleep(0.01)
         self._pool.shutdown()
 
+    async def _wait(self, asked: Asked) -> bytes:
+        self._waiting.append(asked)
+        self._hand_out()
+        return await asked.answer
+
     def _hand_out(self) -> None:
         """Gives each idle thread a batch. Like `_deliver` it runs on the event loop's thread alone."""
         while self._waiting and self._busy < self._threads:
             batch = _alike(self._waiting)
             self._waiting = [asked for asked in self._waiting if asked not in batch]
             self._busy += 1
-            scoring = asyncio.get_running_loop().run_in_executor(self._pool, _answers, self._model, batch)
-            scoring.add_done_callback(partial(self._deliver, batch))
+            read = list(chain.from_iterable(asked.read for asked in batch))
+            work = batch[0].work or partial(self._model.score, read)
+            asyncio.get_running_loop().run_in_executor(self._pool, work).add_done_callback(
+                partial(self._deliver, batch)
+            )
 
-    def _deliver(self, batch: Sequence[Asked], scored: asyncio.Future[list[bytes | Exception]]) -> None:
+    def _deliver(self, batch: Sequence[Asked], scored: asyncio.Future[Any]) -> None:
         self._busy -= 1
+        if scored.exception() and len(batch) > 1:  # each is tried alone, and the one that is at fault is told
+            for asked in batch:
+                asked.alone = True
+            self._waiting = [*batch, *self._waiting]
+            self._hand_out()
+            return
         self._hand_out()
-        for asked, found in zip(batch, scored.result(), strict=True):
-            if asked.answer is None or asked.answer.done():  # whoever asked has gone
+        evidence = None if batch[0].work or scored.exception() else iter(scored.result())
+        for asked in batch:
+            own = None if evidence is None else list(islice(evidence, len(asked.read)))
+            if asked.answer.done():  # whoever asked has gone
                 continue
-            if isinstance(found, Exception):
-                asked.answer.set_exception(found)
-            else:
-                asked.answer.set_result(found)
+            try:
+                asked.answer.set_result(scored.result() if own is None else self._written(asked, own))
+            except Exception as error:
+                asked.answer.set_exception(error)
+
+    def _written(self, asked: Asked, evidence: Sequence[Floats]) -> bytes:
+        verdicts = tuple(self._model.judge(asked.read, evidence))
+        labels, single = self._model.card.labels, asked.request.single
+        return handlers.output_fn(Answer(labels, verdicts=verdicts, single=single), asked.kind)
 
 
 def _alike(waiting: Sequence[Asked]) -> list[Asked]:
-    """The one that has waited longest, and short ones that are closest to it in length; a long one goes alone."""
+    """The one that has waited longest, and those that are closest to it in length."""
     first = waiting[0]
-    if not first.short:
+    if first.work or first.alone:
         return [first]
-    fitting = [asked for asked in waiting if asked.short and asked.explain == first.explain]
+    fitting = [asked for asked in waiting if not (asked.work or asked.alone)]
     if len(fitting) > BATCH:
-        fitting.sort(key=lambda asked: abs(len(asked.body) - len(first.body)))
+        fitting.sort(key=lambda asked: abs(asked.ids - first.ids))
     return fitting[:BATCH]
 
 
-def _answers(model: Classifier, batch: Sequence[Asked]) -> list[bytes | Exception]:
-    """Each one's answer, or what is wrong with it."""
-    requests = [_read(asked) for asked in batch]
-    return [
-        _written(model, request, asked.kind, answer)
-        for asked, request, answer in zip(batch, requests, _judged(model, requests), strict=True)
-    ]
+def _answered(model: Classifier, body: bytes, content_type: str, kind: str) -> bytes:
+    return _of_request(model, _request(body, content_type, kind), kind)
 
 
-def _read(asked: Asked) -> Request | Exception:
-    try:
-        return replace(handlers.input_fn(asked.body, asked.content_type), explain=asked.explain)
-    except Exception as error:
-        return error
+def _of_request(model: Classifier, request: Request, kind: str) -> bytes:
+    return handlers.output_fn(handlers.predict_fn(request, model), kind)
 
 
-def _judged(model: Classifier, requests: Sequence[Request | Exception]) -> list[Answer | None]:
-    """The answers to all that have texts, found at once; None for each that is to be tried alone."""
-    texts = [None if isinstance(request, Exception) else request.texts for request in requests]
-    several = [given for given in texts if given is not None]
-    if len(several) > 1:
-        explain = any(isinstance(request, Request) and request.explain for request in requests)
-        try:
-            found = handlers.predict_fn(Request(texts=tuple(chain.from_iterable(several)), explain=explain), model)
-        except Exception:  # one of them is at fault: each is tried alone, and that one is told
-            return [None] * len(requests)
-        verdicts = iter(found.verdicts or ())
-        return [
-            None
-            if isinstance(request, Exception) or request.texts is None
-            else replace(found, verdicts=tuple(islice(verdicts, len(request.texts))), single=request.single)
-            for request in requests
-        ]
-    return [None] * len(requests)
-
-
-def _written(model: Classifier, request: Request | Exception, kind: str, answer: Answer | None) -> bytes | Exception:
-    if isinstance(request, Exception):
-        return request
-    try:
-        return handlers.output_fn(answer or handlers.predict_fn(request, model), kind)
-    except Exception as error:
-        return error
+def _request(body: bytes, content_type: str, kind: str) -> Request:
+    return replace(handlers.input_fn(body, content_type), explain=kind in EXPLAINED)
