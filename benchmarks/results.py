@@ -26,6 +26,22 @@ def processor() -> str:
     return f"{name}, {len(os.sched_getaffinity(0))} cores"
 
 
+def stolen() -> float:
+    """Seconds of this machine's processors that others had while they were wanted here, since it started; Linux only."""
+    try:
+        return int(Path("/proc/stat").read_text("utf-8").split("\n", 1)[0].split()[8]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError):
+        return 0.0
+
+
+BEGAN, STOLEN = time.monotonic(), stolen()
+
+
+def share_stolen() -> float:
+    """What share of the processors' time others had since this program began."""
+    return round((stolen() - STOLEN) / ((time.monotonic() - BEGAN) * (os.cpu_count() or 1)), 3)
+
+
 def spread(found: Sequence[float]) -> dict[str, float]:
     """The median of several measurements, and how far they lie apart."""
     return {
@@ -40,6 +56,7 @@ def save(name: str, figures: dict[str, Any]) -> None:
         "command": f"make bench ONLY={name}",
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "machine": processor(),
+        "share_of_the_processors_that_others_had": share_stolen(),
         "versions": {"python": platform.python_version(), **{part: version(part) for part in PARTS}},
         **figures,
     }

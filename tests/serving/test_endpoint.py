@@ -327,17 +327,17 @@ def test_a_request_too_many_is_429(classifier: Classifier) -> None:
 def test_who_waits_is_answered_and_who_comes_later_is_429(
     classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    go, started, real = threading.Event(), threading.Event(), handlers.predict_fn
+    go, started, real = threading.Event(), threading.Event(), Classifier.score
 
-    def slow(data: Any, model: Classifier) -> Any:
+    def slow(model: Classifier, read: Any) -> Any:
         started.set()
         go.wait(30)
-        return real(data, model)
+        return real(model, read)
 
-    monkeypatch.setattr(handlers, "predict_fn", slow)
     app = endpoint(classifier, max_waiting=1)
     with TestClient(app) as client, ThreadPoolExecutor(1) as pool:
         loaded(app)
+        monkeypatch.setattr(Classifier, "score", slow)
         first = pool.submit(invoke, client, WONDERFUL, accept=TEXT)
         try:
             assert started.wait(30)
@@ -360,14 +360,14 @@ def test_many_at_once_are_all_answered(classifier: Classifier) -> None:
 
 
 def test_a_fault_of_ours_is_500_and_tells_nothing(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(data: object, model: object) -> None:
+    def broken(model: object, read: object) -> None:
         raise RuntimeError("secret")
 
     app = endpoint(classifier)
     with TestClient(app, raise_server_exceptions=False) as client:
         loaded(app)
         with monkeypatch.context() as patch:
-            patch.setattr(handlers, "predict_fn", broken)
+            patch.setattr(Classifier, "score", broken)
             answer = invoke(client, WONDERFUL)
         assert "secret" not in sentence(answer, 500)
         assert invoke(client, WONDERFUL, accept=TEXT).content == b"1.0"

@@ -100,8 +100,8 @@ class Classifier:
 
     def _verdict(self, read: Read, evidence: Floats) -> Verdict:
         logits = self._biases + evidence.sum(0)
-        shares = _probabilities(logits[np.newaxis])[0]
-        best = int(shares.argmax())
+        shares = _probabilities(logits[np.newaxis])[0].tolist()
+        best = shares.index(max(shares))  # argmax lets go of the interpreter, which takes long to come back to
         bias, toward = float(self._toward(best, self._biases)), self._toward(best, evidence)
         notes = [] if len(evidence) else [UNKNOWN]
         words_read = min(read.total, self.card.max_words)
@@ -111,8 +111,8 @@ class Classifier:
         by_word = self._encoder.by_word([word.text for word in explained], toward) if explained else ()
         return Verdict(
             label=self.card.labels[best],
-            probability=float(shares[best]),
-            scores={label: float(share) for label, share in zip(self.card.labels, shares, strict=True)},
+            probability=shares[best],
+            scores=dict(zip(self.card.labels, shares, strict=True)),
             score=bias + float(toward.sum()),
             bias=bias,
             words=tuple(
@@ -135,7 +135,7 @@ class Classifier:
         found: list[Floats] = [np.zeros((0, len(self._biases)))] * len(rows)
         known = (index for index, row in enumerate(rows) if any(word > INFREQUENT for word in row))
         batches = list(_alike({index: len(rows[index]) for index in known}))
-        each = self._pool.map if min(self._threads, len(batches)) > 1 else map
+        each = self._pool.map if self._threads > 1 and len(rows) > BATCH else map
         scored = each(self._network, ([rows[index] for index in chosen] for chosen in batches))
         for chosen, evidence in zip(batches, scored, strict=True):
             for index, row in zip(chosen, evidence, strict=True):

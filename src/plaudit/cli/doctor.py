@@ -42,6 +42,7 @@ def command(bundle: Path | None, no_run: bool, as_json: bool) -> None:
         "plaudit": __version__,
         "python": platform.python_version(),
         "machine": platform.machine(),
+        "scoring": _scoring(),
         "installed": {name: _version(name) for name in (*SERVING_PARTS, *LEARNING_PARTS, "pyarrow")},
         "home": str(home().absolute()),
         "cache": str(cache_folder()),
@@ -79,6 +80,15 @@ def _version(name: str) -> str | None:
         return None
 
 
+def _scoring() -> str:
+    """What LSTMs are scored with here."""
+    from plaudit.bundle.recurrence import LIBRARY, library
+
+    if library():
+        return "compiled for AVX-512"
+    return f"ONNX Runtime ({'this processor has no AVX-512 with VNNI' if LIBRARY.exists() else 'nothing is compiled'})"
+
+
 def _examined(path: Path) -> dict[str, Any]:
     """Every byte checked, loaded, and made to answer once."""
     try:
@@ -100,6 +110,7 @@ def _examined(path: Path) -> dict[str, Any]:
 
 def _tell(found: dict[str, Any]) -> None:
     give(printable(f"plaudit   {found['plaudit']} on Python {found['python']}, {found['machine']}"))
+    give(f"scoring   {found['scoring']}")
     for name, number in found["installed"].items():
         extra = " (only for training: pip install 'plaudit[train]')" if name in (*LEARNING_PARTS, "pyarrow") else ""
         give(printable(f"  {name:<12} {number or 'not installed' + extra}"))

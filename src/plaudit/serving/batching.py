@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 from plaudit.bundle.classifier import BATCH, Classifier, Floats, Read
 from plaudit.bundle.session import usable_cores
 from plaudit.serving import handlers
-from plaudit.serving.formats import EXPLAINED, Answer, Request
+from plaudit.serving.formats import EXPLAINED, Answer
 
 SHORT = 8_192
 """A request of no more bytes, a long review's, is read on the event loop's own thread."""
@@ -30,15 +30,14 @@ class Asked:
     """A request that waits: its texts as they were read, or else the ``work`` that gives its whole answer."""
 
     kind: str
-    request: Request = field(default_factory=Request)
+    single: bool = False
     read: Sequence[Read] = ()
     work: Callable[[], bytes] | None = None
     alone: bool = False
-    answer: asyncio.Future[bytes] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
-    @property
-    def ids(self) -> int:
-        return sum(len(text.ids) for text in self.read)
+    def __post_init__(self) -> None:
+        self.ids = sum([len(text.ids) for text in self.read])
+        self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
 
 class Batcher:
@@ -64,10 +63,10 @@ class Batcher:
             return await self._wait(Asked(kind, work=partial(_answered, self._model, body, content_type, kind)))
         if alone:
             return _answered(self._model, body, content_type, kind)
-        request = _request(body, content_type, kind)
+        request = handlers.input_fn(body, content_type)
         if request.texts is None:
-            return await self._wait(Asked(kind, work=partial(_of_request, self._model, request, kind)))
-        return await self._wait(Asked(kind, request, self._model.read(request.texts, request.explain)))
+            return await self._wait(Asked(kind, work=partial(_answered, self._model, body, content_type, kind)))
+        return await self._wait(Asked(kind, request.single, self._model.read(request.texts, kind in EXPLAINED)))
 
     async def close(self) -> None:
         """Ends the threads once those who wait have their answers."""
@@ -84,7 +83,8 @@ class Batcher:
         """Gives each idle thread a batch. Like `_deliver` it runs on the event loop's thread alone."""
         while self._waiting and self._busy < self._threads:
             batch = _alike(self._waiting)
-            self._waiting = [asked for asked in self._waiting if asked not in batch]
+            taken = set(batch)
+            self._waiting = [asked for asked in self._waiting if asked not in taken]
             self._busy += 1
             read = list(chain.from_iterable(asked.read for asked in batch))
             work = batch[0].work or partial(self._model.score, read)
@@ -113,8 +113,7 @@ class Batcher:
 
     def _written(self, asked: Asked, evidence: Sequence[Floats]) -> bytes:
         verdicts = tuple(self._model.judge(asked.read, evidence))
-        labels, single = self._model.card.labels, asked.request.single
-        return handlers.output_fn(Answer(labels, verdicts=verdicts, single=single), asked.kind)
+        return handlers.output_fn(Answer(self._model.card.labels, verdicts, single=asked.single), asked.kind)
 
 
 def _alike(waiting: Sequence[Asked]) -> list[Asked]:
@@ -129,12 +128,5 @@ def _alike(waiting: Sequence[Asked]) -> list[Asked]:
 
 
 def _answered(model: Classifier, body: bytes, content_type: str, kind: str) -> bytes:
-    return _of_request(model, _request(body, content_type, kind), kind)
-
-
-def _of_request(model: Classifier, request: Request, kind: str) -> bytes:
+    request = replace(handlers.input_fn(body, content_type), explain=kind in EXPLAINED)
     return handlers.output_fn(handlers.predict_fn(request, model), kind)
-
-
-def _request(body: bytes, content_type: str, kind: str) -> Request:
-    return replace(handlers.input_fn(body, content_type), explain=kind in EXPLAINED)
