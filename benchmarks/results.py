@@ -27,7 +27,7 @@ def processor() -> str:
 
 
 def stolen() -> float:
-    """Seconds of this machine's processors that others had while they were wanted here, since it started; Linux only."""
+    """Seconds that others had this machine's processors while they were wanted here, since it started; Linux only."""
     try:
         return int(Path("/proc/stat").read_text("utf-8").split("\n", 1)[0].split()[8]) / os.sysconf("SC_CLK_TCK")
     except (OSError, IndexError):

@@ -57,7 +57,8 @@ def run(archive: Path | None) -> None:
             bundles[side] = folder / side
             fit(data, replace(recipe, weights=weights)).save(bundles[side])
         found = {side: _measured(bundles[side], texts, bodies, rounds) for side, rounds in ROUNDS.items()}
-        found["int8"] = _rounded(*(plaudit.load(bundles[side]) for side in ("original", "original_int8")), data)
+        plain, rounded = (plaudit.load(bundles[side]) for side in ("original", "original_int8"))
+        found["int8"] = _rounded(plain, rounded, data)
     save(
         "serving",
         {
@@ -73,7 +74,7 @@ def run(archive: Path | None) -> None:
 def _rounded(plain: plaudit.Classifier, rounded: plaudit.Classifier, data: Prepared) -> dict[str, float]:
     """What int8 weights change for the validation reviews: points of accuracy, and of a probability at most."""
     part = data.validation
-    before, after = (model.proba_of_ids(list(part.texts)) for model in (plain, rounded))
+    before, after = (model.proba_of_ids([ids.tolist() for ids in part.texts]) for model in (plain, rounded))
     right = [float((found.argmax(1) == part.labels).mean()) for found in (before, after)]
     return {
         "reviews": len(part.labels),
