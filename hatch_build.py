@@ -1,4 +1,4 @@
-"""Compiles src/plaudit/bundle/recurrence.c for this machine, where it can; without it Plaudit works, only slower."""
+"""Compiles what Plaudit has in C for this machine, where it can; without it Plaudit works, only slower."""
 
 from __future__ import annotations
 
@@ -6,33 +6,51 @@ import os
 import platform
 import shutil
 import subprocess
-import sysconfig
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from packaging.tags import sys_tags
 
-SOURCE, LIBRARY = Path("src/plaudit/bundle/recurrence.c"), Path("src/plaudit/bundle/librecurrence.so")
 VECTORS = ("-mfma", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni")
-"""What the source is written for; whether a processor has it is asked when it is loaded."""
+"""What the recurrence is written for; whether a processor has it is asked when it is loaded."""
+SOURCES = {
+    "src/plaudit/text/forms.c": ("libforms.so", ()),
+    "src/plaudit/bundle/recurrence.c": ("librecurrence.so", VECTORS),
+}
 
 
-class RecurrenceHook(BuildHookInterface):
+class CompilingHook(BuildHookInterface):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-        if self.target_name != "wheel" or not compiler or platform.machine() not in ("x86_64", "AMD64"):
+        if self.target_name != "wheel":
             return
-        library = Path(self.root, LIBRARY)
-        made = library.with_name(f".{library.name}.{os.getpid()}")
-        options = ["-std=c11", "-O3", "-shared", "-fPIC", *VECTORS, "-o", str(made), str(Path(self.root, SOURCE))]
+        compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+        for name, (library, options) in SOURCES.items():
+            made = Path(self.root, name).with_name(library)
+            wanted = compiler and (not options or platform.machine() in ("x86_64", "AMD64"))
+            if wanted and self._compile(compiler.split(), Path(self.root, name), made, options):
+                build_data["artifacts"].append(made.relative_to(self.root).as_posix())
+                build_data["pure_python"] = False
+                build_data["tag"] = f"py3-none-{_platform()}"
+            else:
+                made.unlink(missing_ok=True)  # it may be of another source
+
+    def _compile(self, compiler: list[str], source: Path, library: Path, options: tuple[str, ...]) -> bool:
+        part = library.with_name(f".{library.name}.{os.getpid()}")
+        command = [*compiler, "-std=c11", "-O3", "-shared", "-fPIC", *options, "-o", str(part), str(source)]
         try:
-            ended = subprocess.run([*compiler.split(), *options], capture_output=True, text=True, check=False)
-            if ended.returncode:
-                self.app.display_warning(f"{SOURCE} was not compiled, so ONNX Runtime scores: {ended.stderr[-500:]}")
-                return
-            made.replace(library)
+            subprocess.run(command, capture_output=True, text=True, check=True)
+            part.replace(library)  # whoever has loaded the last one keeps it
+        except (OSError, subprocess.CalledProcessError) as error:
+            said = getattr(error, "stderr", "") or str(error)
+            self.app.display_warning(f"{source.name} was not compiled, so Plaudit does without it: {said[-500:]}")
+            return False
         finally:
-            made.unlink(missing_ok=True)
-        build_data["artifacts"].append(str(LIBRARY))
-        build_data["pure_python"] = False
-        build_data["tag"] = f"py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
+            part.unlink(missing_ok=True)
+        return True
+
+
+def _platform() -> str:
+    """This machine's tag for what is compiled on it, without a promise to other Linuxes."""
+    tags = (tag.platform for tag in sys_tags())
+    return next(name for name in tags if not name.startswith(("manylinux", "musllinux")))

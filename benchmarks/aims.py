@@ -152,6 +152,7 @@ def _serving(found: dict[str, Any]) -> list[Row]:
     int8 = f"int8 weights, which move accuracy by {moved:+.2f} points"
     alone_int8 = rounded["one_client_milliseconds"]["plaudit"]
     return [
+        *(_network(name, found["network"][side]) for side, name in NETWORKS.items() if found["network"][side]),
         _under(what, "p50", alone["plaudit"]["p50"], 1.5, " ms", _pace(found), 2),
         _under(what, f"p50, {int8}", alone_int8["p50"], 1.5, " ms", _pace(found), 2),
         _under(what, "p99", alone["plaudit"]["p99"], 5, " ms", _pace(found)),
@@ -174,6 +175,14 @@ def _serving(found: dict[str, Any]) -> list[Row]:
         ),
         _at_least(crowd, "the model alone in batches", original["share_of_the_model_alone"], 0.6, "", _pace(found), 2),
     ]
+
+
+def _network(name: str, found: dict[str, Any]) -> Row:
+    alone, together = (found[f"milliseconds_of_a_review_{how}"] for how in ("alone", "in_batches"))
+    times = f"{_told(alone['times_as_fast'])} times as fast, in batches {_told(together['times_as_fast'])}"
+    milliseconds = f"{alone['plaudit']['median']:.2f} ms a review of {found['ids_a_review']} ids"
+    ahead = min(alone["times_as_fast"]["median"], together["times_as_fast"]["median"]) > 1
+    return Row(f"the network of {name} on one core", "ONNX Runtime", f"{times}: {milliseconds}", "ahead", ahead, EVEN)
 
 
 def _starting(found: dict[str, Any]) -> list[Row]:
@@ -214,6 +223,11 @@ def _starting(found: dict[str, Any]) -> list[Row]:
     ]
 
 
+NETWORKS = {
+    "original": "`original`",
+    "original_int8": "`original` with int8 weights",
+    "shipped": "the bundle that comes with Plaudit",
+}
 EVEN = "even: nearly all of it is the model, which is the same"
 SHARED = "load generator, HTTP and text code share the cores with the model, which alone does but {alone:,.0f} a second"
 BARE_START = "it loads a model and nothing else: no command line, no checks of settings"

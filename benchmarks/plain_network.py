@@ -19,7 +19,7 @@ from plaudit.text.reviews import Reviews
 def difference(bundle: Bundle, reviews: Reviews) -> float:
     """The most by which a probability of a test review differs from that of the plain network in float32.
 
-    The bundle's go the way that serving takes: ONNX Runtime, batches of like length, all cores.
+    The bundle's go the way that serving takes: batches of like length, all cores.
     """
     texts = [review.text for review in reviews.test]
     served = Classifier(bundle).predict_proba(texts)[:, 1]

@@ -23,6 +23,7 @@ from typing import Any
 from tqdm import tqdm
 
 import plaudit
+from benchmarks.networks import compare
 from benchmarks.results import save, spread
 from benchmarks.servers import JSON_LINES, NAMES, Server, started
 from plaudit.bundle.bundle import SHIPPED
@@ -59,6 +60,7 @@ def run(archive: Path | None) -> None:
         found = {side: _measured(bundles[side], texts, bodies, rounds) for side, rounds in ROUNDS.items()}
         plain, rounded = (plaudit.load(bundles[side]) for side in ("original", "original_int8"))
         found["int8"] = _rounded(plain, rounded, data)
+        found["network"] = {side: compare(bundles[side], texts) for side in ROUNDS}
     save(
         "serving",
         {

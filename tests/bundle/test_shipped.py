@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +12,12 @@ from pathlib import Path
 import pytest
 
 import plaudit
+from plaudit.bundle import recurrence
 from plaudit.bundle.bundle import SHIPPED, Bundle
 from plaudit.bundle.classifier import Classifier
-from plaudit.bundle.recurrence import LIBRARY
 from plaudit.evaluation.behaviour import check
 from plaudit.evaluation.behaviour_cases import built_in
+from plaudit.text import forms
 
 ROOT = Path(__file__).parents[2]
 MEGABYTES = 25
@@ -83,11 +85,15 @@ def test_it_passes_nine_in_ten_of_negation_and_contrast(shipped: Classifier) -> 
 
 @pytest.mark.parametrize("compiler", ["", "false"])
 def test_it_answers_straight_after_installing_without_torch_or_a_compiler(tmp_path: Path, compiler: str) -> None:
-    place = tmp_path / "installed"
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(place), str(ROOT)]
+    place, source = tmp_path / "installed", tmp_path / "source"
+    shutil.copytree(ROOT / "src", source / "src")  # a build takes away what it could not compile anew
+    for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(place), str(source)]
     subprocess.run(install, check=True, timeout=300, env=os.environ | {"CC": compiler})
-    compiled = (place / "plaudit" / "bundle" / LIBRARY.name).exists()
-    assert compiled == (not compiler and LIBRARY.exists())
+    for library in (recurrence.LIBRARY, forms.LIBRARY):
+        compiled = (place / library.relative_to(ROOT / "src")).exists()
+        assert compiled == (not compiler and library.exists())
     (place / "torch.py").write_text("raise ImportError('torch is not for predicting')\n", "utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "plaudit", "predict", "I expected to hate it, and I did not."],

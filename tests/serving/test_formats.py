@@ -212,9 +212,9 @@ def rows_of(*rows: list[float]) -> np.ndarray[Any, np.dtype[np.float64]]:
     return np.array(rows, dtype=np.float64)
 
 
-def test_an_encoded_row_is_its_ids_up_to_its_length() -> None:
-    rows = rows_of([2, 5, 7, 0], [0, 0, 0, 0], [3, 9, 1, 0], [1, 4, 4, 4])
-    assert encoded_rows(rows, 3, 10) == [[5, 7], [], [9, 1, 0], [4]]
+def test_an_encoded_row_is_its_ids_up_to_its_length_and_0_is_none() -> None:
+    rows = rows_of([2, 5, 7, 0], [0, 0, 0, 0], [3, 9, 1, 0], [1, 4, 4, 4], [3, 2, 0, 3])
+    assert encoded_rows(rows, 3, 10) == [[5, 7], [], [9, 1], [4], [2, 3]]
 
 
 @pytest.mark.parametrize(

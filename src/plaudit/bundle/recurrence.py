@@ -34,13 +34,14 @@ Singles = NDArray[np.float32]
 @cache
 def library() -> ctypes.CDLL | None:
     """The compiled functions; None where they were not compiled, or where the processor lacks what they use."""
+    address = ctypes.c_void_p
     try:
         found = ctypes.CDLL(str(LIBRARY))
-    except OSError:
+        found.plaudit_evidence.argtypes = (address, address, address, ctypes.c_int32, address)
+        layout = 1000 * ctypes.sizeof(_Network) + ctypes.sizeof(_Layer)
+        return found if found.plaudit_supported() and found.plaudit_layout() == layout else None
+    except (OSError, AttributeError):
         return None
-    address = ctypes.c_void_p
-    found.plaudit_evidence.argtypes = (address, address, address, ctypes.c_int32, address)
-    return found if found.plaudit_supported() else None
 
 
 class Recurrence:
@@ -56,6 +57,8 @@ class Recurrence:
         kind = np.float32 if scales is None else np.int8
         if table.dtype != kind or (scales is not None and scales.shape != (self.words,)):
             raise ValueError("these are no words' vectors")
+        if not all(np.isfinite(values).all() for values in stored.values()):
+            raise ValueError("these weights are no numbers")
         ends = None if scales is None else largest(table, scales)
         stacks = [_stack(weights, lstm, inputs, ends) for lstm in LSTMS]
         sizes = [stack[-1].hidden for stack in stacks if stack]

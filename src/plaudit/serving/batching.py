@@ -85,12 +85,17 @@ class Batcher:
             batch = _alike(self._waiting)
             taken = set(batch)
             self._waiting = [asked for asked in self._waiting if asked not in taken]
-            self._busy += 1
             read = list(chain.from_iterable(asked.read for asked in batch))
             work = batch[0].work or partial(self._model.score, read)
-            asyncio.get_running_loop().run_in_executor(self._pool, work).add_done_callback(
-                partial(self._deliver, batch)
-            )
+            try:
+                scoring = asyncio.get_running_loop().run_in_executor(self._pool, work)
+            except RuntimeError as error:  # the system gives no thread
+                for asked in batch:
+                    if not asked.answer.done():
+                        asked.answer.set_exception(error)
+                continue
+            self._busy += 1
+            scoring.add_done_callback(partial(self._deliver, batch))
 
     def _deliver(self, batch: Sequence[Asked], scored: asyncio.Future[Any]) -> None:
         self._busy -= 1

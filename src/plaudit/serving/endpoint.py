@@ -76,7 +76,9 @@ class Hosted:
             raise Busy(f"{self.waiting} requests are waiting already: try again in a second")
         self.waiting += 1
         try:
-            answer = await batcher.answer(body, content_type, kind, request.client)
+            # A proxy's requests may all bear one address; they have port 0 then.
+            connection = request.client if request.client and request.client.port else None
+            answer = await batcher.answer(body, content_type, kind, connection)
         finally:
             self.waiting -= 1
         return Response(answer, headers={"content-type": f"{kind}; charset=utf-8" if kind == TEXT else kind})

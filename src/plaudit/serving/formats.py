@@ -18,6 +18,7 @@ import numpy as np
 from plaudit.asgi import as_utf8
 from plaudit.bundle.verdict import Verdict
 from plaudit.errors import BadRequest, Unprocessable, UnsupportedMedia
+from plaudit.text.vocabulary import NO_WORD
 
 MAX_TEXTS = 1_000
 MAX_LINES = 100_000
@@ -132,7 +133,7 @@ def encoded_rows(rows: np.ndarray[Any, np.dtype[np.float64]], max_words: int, vo
         if ids.min() < 0 or ids.max() >= vocab_size:
             wrong = ids[(ids < 0) | (ids >= vocab_size)][0]
             raise Unprocessable(f"row {number} has the id {wrong:.0f}: ids lie between 0 and {vocab_size - 1}")
-        encoded.append([int(word) for word in ids[:length]])
+        encoded.append([int(word) for word in ids[:length] if word != NO_WORD])
     return encoded
 
 

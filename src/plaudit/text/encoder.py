@@ -9,9 +9,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from plaudit.text.forms import Forms
 from plaudit.text.ngrams import NgramEncoder
 from plaudit.text.vocabulary import NO_WORD, Vocabulary
-from plaudit.text.words import Cleaning, Remembered, original_word, surfaces, words
+from plaudit.text.words import Cleaning, forms, word_of, words
 
 Floats = NDArray[np.float64]
 
@@ -31,9 +32,9 @@ class Encoder:
 
     def read(self, text: str) -> tuple[list[int], int]:
         """The ids of the text's first ``max_words`` words, and how many words it has in all."""
-        if self.cleaning == "original" and self.ngrams == 1:
-            ids = [id for id in map(self._of_surfaces.__getitem__, surfaces(text)) if id]
-            return ids[: self.max_words], len(ids)
+        if self.ngrams == 1 and (between_spaces := forms(text, self.cleaning)) is not None:
+            ids = self._forms.numbers(between_spaces)
+            return ids[: self.max_words].tolist(), len(ids)
         found = words(text, self.cleaning)
         return self.ids(found[: self.max_words]), len(found)
 
@@ -46,14 +47,14 @@ class Encoder:
         return contributions if self.ngrams == 1 else self._runs.spread(found, contributions)
 
     @cached_property
-    def _of_surfaces(self) -> Remembered[int]:
-        """From a surface form to its word's id at once; `NO_WORD` for a stop word."""
+    def _forms(self) -> Forms:
+        """From a form to its word's id at once; `NO_WORD` for a stop word."""
 
-        def find(surface: str) -> int:
-            word = original_word(surface)
+        def find(form: str) -> int:
+            word = word_of(form, self.cleaning)
             return self.vocabulary.ids([word])[0] if word else NO_WORD
 
-        return Remembered(find)
+        return Forms(find)
 
     @cached_property
     def _runs(self) -> NgramEncoder:

@@ -73,9 +73,9 @@ class Gatherer:
     def __len__(self) -> int:
         return len(self._offsets) - 1
 
-    def add(self, ids: Sequence[int]) -> None:
+    def add(self, ids: Sequence[int] | NDArray[np.int32]) -> None:
         """Adds one text."""
-        self._file.write(array("i", ids))
+        self._file.write(np.asarray(ids, dtype=np.int32).data)
         self._offsets.append(self._offsets[-1] + len(ids))
 
     def extend(self, texts: Encoded) -> None:

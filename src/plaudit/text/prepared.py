@@ -13,7 +13,7 @@ import hashlib
 import json
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import compress, count
 from pathlib import Path
@@ -26,9 +26,10 @@ from plaudit.errors import UsageError
 from plaudit.progress import Track, quiet
 from plaudit.text.encoder import Encoder
 from plaudit.text.encoding import PIECE, Encoded, Gatherer, pad, pieces, release
+from plaudit.text.forms import Forms, Numbers
 from plaudit.text.reviews import Review, Reviews, Rows, marks, split, text_key
-from plaudit.text.vocabulary import Vocabulary
-from plaudit.text.words import Cleaning, words
+from plaudit.text.vocabulary import NO_WORD, Vocabulary
+from plaudit.text.words import Cleaning, forms, word_of, words
 
 SPLIT_SEED = 0
 FEWEST = 20
@@ -218,29 +219,37 @@ def prepare(reviews: Reviews, reading: Reading, track: Track = quiet, start: Voc
 
 @dataclass(frozen=True)
 class _Counted:
-    """How often each word is in texts, in order of first appearance, and the texts as numbers of these words."""
+    """How often each word is in texts, in order of first appearance, and the texts as words' numbers, from 1 on."""
 
     words: dict[str, int]
     texts: Encoded
 
     @classmethod
     def of(cls, reviews: Iterable[Review], reading: Reading) -> _Counted:
-        number: defaultdict[str, int] = defaultdict(count().__next__)
-        counts = np.zeros(0, dtype=np.int64)
+        number: defaultdict[str, int] = defaultdict(count(1).__next__)
+        find = Forms(lambda form: number[word] if (word := word_of(form, reading.cleaning)) else NO_WORD)
+        counts = np.zeros(1, dtype=np.int64)
         texts = Gatherer()
-        waiting: list[int] = []
+        waiting: list[Numbers] = []
+        held = 0
         for review in reviews:
-            numbers = [number[word] for word in words(review.text, reading.cleaning)]
+            found = forms(review.text, reading.cleaning)
+            numbers = (
+                np.array([number[word] for word in words(review.text, reading.cleaning)], np.int32)
+                if found is None
+                else find.numbers(found)
+            )
             texts.add(numbers[: reading.max_words])
-            waiting += numbers
-            if len(waiting) > PIECE:
-                counts, waiting = _added(counts, waiting), []
+            waiting.append(numbers)
+            held += len(numbers)
+            if held > PIECE:
+                counts, waiting, held = _added(counts, waiting), [], 0
         counts = _added(counts, waiting)
-        return cls(dict(zip(number, counts.tolist(), strict=True)), texts.encoded())
+        return cls(dict(zip(number, counts[1:].tolist(), strict=True)), texts.encoded())
 
     def encoded(self, vocabulary: Vocabulary, rows: Rows) -> Encoded:
         """The texts of ``rows``, which ascend, as the vocabulary's ids."""
-        ids = np.array(vocabulary.ids(list(self.words)), dtype=np.int32)
+        ids = np.array([NO_WORD, *vocabulary.ids(list(self.words))], dtype=np.int32)
         found = Gatherer()
         for begin in range(0, len(self.texts), ROWS):
             part = self.texts.part(begin, min(begin + ROWS, len(self.texts)))
@@ -250,8 +259,8 @@ class _Counted:
         return found.encoded()
 
 
-def _added(counts: NDArray[np.int64], numbers: list[int]) -> NDArray[np.int64]:
-    more = np.bincount(np.array(numbers, dtype=np.int64), minlength=len(counts))
+def _added(counts: NDArray[np.int64], texts: Sequence[Numbers]) -> NDArray[np.int64]:
+    more = np.bincount(np.concatenate([[0], *texts]).astype(np.int64), minlength=len(counts))
     more[: len(counts)] += counts
     return more
 

@@ -47,25 +47,31 @@ class Word(NamedTuple):
 
 def words(text: str, cleaning: Cleaning) -> list[str]:
     """The words of ``text``, in order."""
+    found = forms(text, cleaning)
+    if found is None:
+        return [_modern_word(match) for match in _modern().findall(plain_text(text, gap=" "))]
     if cleaning == "original":
-        return [word for word in map(_STEMS.__getitem__, surfaces(text)) if word]
+        return [word for word in map(_STEMS.__getitem__, found.decode().split()) if word]
+    return found.decode().split()
+
+
+def forms(text: str, cleaning: Cleaning) -> bytes | None:
+    """What `word_of` makes the words of ``text`` of, in order, between spaces; None where `modern` needs its pattern.
+
+    `original` takes the runs of a-z and 0-9 in lower case.
+    """
+    if cleaning == "original":
+        return plain_text(text).lower().encode("ascii", "replace").translate(OF_ORIGINAL)
     bare = plain_text(text, gap=" ")
-    if bare.isascii():
-        return _ascii_words(bare)
-    return [_modern_word(match) for match in _modern().findall(bare)]
+    return _ascii_forms(bare) if bare.isascii() else None
 
 
-def surfaces(text: str) -> list[str]:
-    """What `original` stems or drops: the runs of a-z and 0-9 in lower case, in order."""
-    return plain_text(text).lower().encode("ascii", "replace").translate(OF_ORIGINAL).decode().split()
+def word_of(form: str, cleaning: Cleaning) -> str:
+    """The word of one of `forms`: for `original` its stem, or nothing for a stop word."""
+    return _STEMS[form] if cleaning == "original" else form
 
 
-def original_word(surface: str) -> str:
-    """The word of one of `surfaces`: its stem, or nothing for a stop word."""
-    return _STEMS[surface]
-
-
-def _ascii_words(text: str) -> list[str]:
+def _ascii_forms(text: str) -> bytes:
     """What the pattern of `modern` finds in ASCII, where an apostrophe between two letters is all that it takes."""
     found = text.encode().translate(OF_MODERN)
     for mark in (b"!", b"?"):
@@ -73,7 +79,7 @@ def _ascii_words(text: str) -> list[str]:
             found = found.replace(mark, b" " + mark + b" ")
     if b"'" in found:
         found = (b" " + found + b" ").replace(b"''", b"  ").replace(b" '", b"  ").replace(b"' ", b"  ")
-    return found.decode().split()
+    return found
 
 
 def located_words(text: str, cleaning: Cleaning) -> list[Word]:
@@ -107,16 +113,16 @@ def _lower(text: str) -> tuple[str, Callable[[int], int]]:
 
 
 class Remembered(dict[str, T]):
-    """What ``find`` says of a surface form, kept for the forms that are met first."""
+    """What ``find`` says of a form, kept for the forms that are met first."""
 
     def __init__(self, find: Callable[[str], T]) -> None:
         super().__init__()
         self._find = find
 
-    def __missing__(self, surface: str) -> T:
-        found = self._find(surface)
-        if len(surface) <= LONGEST_REMEMBERED and len(self) < MOST_REMEMBERED:
-            self[surface] = found
+    def __missing__(self, form: str) -> T:
+        found = self._find(form)
+        if len(form) <= LONGEST_REMEMBERED and len(self) < MOST_REMEMBERED:
+            self[form] = found
         return found
 
 

@@ -151,13 +151,17 @@ def _needed(path: str) -> bool:
 
 
 def package(*rooms: str) -> dict[str, bytes]:
-    """Plaudit's own code: what lies beside the rooms, and the rooms that are named, such as `text` or `places/aws`."""
+    """Plaudit's own code: what lies beside the rooms, and the rooms that are named, such as `text` or `places/aws`.
+
+    What was compiled for this machine is left out, so that the bytes are the same wherever they are put together.
+    """
     root = Path(__file__).parents[2]
     found = {}
     for path in sorted(root.rglob("*")):
         place = path.relative_to(root).as_posix()
         inside = "/" not in place or any(place.startswith(f"{room}/") for room in rooms)
         around = any(room.startswith(place.removesuffix("__init__.py")) for room in rooms if "/" in place)
-        if path.is_file() and "__pycache__" not in path.parts and (inside or (around and path.name == "__init__.py")):
+        wanted = inside or (around and path.name == "__init__.py")
+        if wanted and path.is_file() and path.suffix not in (".c", ".so") and "__pycache__" not in path.parts:
             found[f"plaudit/{place}"] = path.read_bytes()
     return found
