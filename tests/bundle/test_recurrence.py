@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -199,6 +200,12 @@ def test_a_library_for_another_machine_is_none(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(recurrence, "LIBRARY", tmp_path / "other.so")
     assert library() is None
     library.cache_clear()
+
+
+def test_it_can_be_switched_off() -> None:
+    script = "import sys, plaudit; plaudit.load().predict(['fine']); sys.exit('onnxruntime' not in sys.modules)"
+    environment = {**os.environ, "PLAUDIT_COMPILED": "0"}
+    assert subprocess.run([sys.executable, "-c", script], env=environment, check=False, timeout=60).returncode == 0
 
 
 def test_scoring_with_it_imports_no_onnx_runtime() -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plaudit.bundle.quantisation import int8_gates, largest
+from plaudit.text.forms import compiled_is_wanted
 from plaudit.text.vocabulary import NO_WORD
 
 LIBRARY = Path(__file__).with_name("librecurrence.so")
@@ -34,6 +35,8 @@ Singles = NDArray[np.float32]
 @cache
 def library() -> ctypes.CDLL | None:
     """The compiled functions; None where they were not compiled, or where the processor lacks what they use."""
+    if not compiled_is_wanted():
+        return None
     address = ctypes.c_void_p
     try:
         found = ctypes.CDLL(str(LIBRARY))

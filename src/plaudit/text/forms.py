@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from array import array
 from collections.abc import Callable
 from functools import cache
@@ -17,9 +18,16 @@ LIBRARY = Path(__file__).with_name("libforms.so")
 Numbers = NDArray[np.int32]
 
 
+def compiled_is_wanted() -> bool:
+    """Whether what Plaudit has in C may be used: always, but with ``PLAUDIT_COMPILED=0``."""
+    return os.environ.get("PLAUDIT_COMPILED") != "0"
+
+
 @cache
 def library() -> ctypes.PyDLL | None:
     """The compiled functions; None where there are none. They keep the interpreter for the microseconds they take."""
+    if not compiled_is_wanted():
+        return None
     address, number = ctypes.c_void_p, ctypes.c_int32
     try:
         found = ctypes.PyDLL(str(LIBRARY))

@@ -54,10 +54,6 @@ def _short_end(stem: str) -> bool:
     return shape == "vc" or (shape.endswith("cvc") and stem[-1] not in "wxy")
 
 
-def _always(stem: str) -> bool:
-    return True
-
-
 def _m0(stem: str) -> bool:
     return _measure(stem) > 0
 
@@ -66,24 +62,29 @@ def _m1(stem: str) -> bool:
     return _measure(stem) > 1
 
 
-def _first_rule(word: str, rules: list[Rule]) -> str:
+def _by_end(rules: list[Rule]) -> dict[str, list[Rule]]:
+    """Rules by their suffixes' last two letters, in their order: most words need none of them."""
+    found: dict[str, list[Rule]] = {}
+    for rule in rules:
+        found.setdefault(rule[0][-2:], []).append(rule)
+    return found
+
+
+def _first_rule(word: str, rules: dict[str, list[Rule]]) -> str:
     """The first rule whose suffix fits decides, whether or not its condition holds."""
-    for suffix, replacement, condition in rules:
+    for suffix, replacement, condition in rules.get(word[-2:], ()):
         if word.endswith(suffix):
             rest = word[: len(word) - len(suffix)]
             return rest + replacement if condition(rest) else word
     return word
 
 
-PLURALS: list[Rule] = [
-    ("sses", "ss", _always), ("ies", "i", _always), ("ss", "ss", _always), ("s", "", _always),
-]  # fmt: skip
-
-
 def _plural(word: str) -> str:
-    if len(word) == 4 and word.endswith("ies"):
-        return word[:-1]
-    return _first_rule(word, PLURALS)
+    if not word.endswith("s") or word.endswith("ss"):
+        return word
+    if word.endswith("sses") or (word.endswith("ies") and len(word) != 4):
+        return word[:-2]
+    return word[:-1]
 
 
 def _past_and_gerund(word: str) -> str:
@@ -113,14 +114,14 @@ def _final_y(word: str) -> str:
     return word
 
 
-DOUBLE: list[Rule] = [
+DOUBLE = _by_end([
     ("ational", "ate", _m0), ("tional", "tion", _m0), ("enci", "ence", _m0), ("anci", "ance", _m0),
     ("izer", "ize", _m0), ("bli", "ble", _m0), ("alli", "al", _m0), ("entli", "ent", _m0),
     ("eli", "e", _m0), ("ousli", "ous", _m0), ("ization", "ize", _m0), ("ation", "ate", _m0),
     ("ator", "ate", _m0), ("alism", "al", _m0), ("iveness", "ive", _m0), ("fulness", "ful", _m0),
     ("ousness", "ous", _m0), ("aliti", "al", _m0), ("iviti", "ive", _m0), ("biliti", "ble", _m0),
     ("fulli", "ful", _m0), ("logi", "log", lambda rest: _m0(rest + "l")),
-]  # fmt: skip
+])  # fmt: skip
 
 
 def _double_suffix(word: str) -> str:
@@ -129,23 +130,23 @@ def _double_suffix(word: str) -> str:
     return _first_rule(word, DOUBLE)
 
 
-SINGLE: list[Rule] = [
+SINGLE = _by_end([
     ("icate", "ic", _m0), ("ative", "", _m0), ("alize", "al", _m0), ("iciti", "ic", _m0),
     ("ical", "ic", _m0), ("ful", "", _m0), ("ness", "", _m0),
-]  # fmt: skip
+])  # fmt: skip
 
 
 def _single_suffix(word: str) -> str:
     return _first_rule(word, SINGLE)
 
 
-RESIDUES: list[Rule] = [
+RESIDUES = _by_end([
     ("al", "", _m1), ("ance", "", _m1), ("ence", "", _m1), ("er", "", _m1), ("ic", "", _m1),
     ("able", "", _m1), ("ible", "", _m1), ("ant", "", _m1), ("ement", "", _m1), ("ment", "", _m1),
     ("ent", "", _m1), ("ion", "", lambda rest: _m1(rest) and rest[-1] in "st"), ("ou", "", _m1),
     ("ism", "", _m1), ("ate", "", _m1), ("iti", "", _m1), ("ous", "", _m1), ("ive", "", _m1),
     ("ize", "", _m1),
-]  # fmt: skip
+])  # fmt: skip
 
 
 def _residue(word: str) -> str:
