@@ -17,7 +17,7 @@ NAMES = {
     "accuracy": "three seeds on IMDb, and the endpoint against the process, 30 minutes",
     "small_data": "every recipe with 200, 1,000 and 5,000 reviews, five draws of each, an hour",
     "ladder": "every recipe on IMDb from archive to test figures, hours",
-    "serving": "one review a request over HTTP, beside four frameworks, 7 minutes",
+    "serving": "one review a request over HTTP, beside four frameworks, 11 minutes",
     "starting": "a server's first answer, memory and size on disk, 3 minutes",
     "function": "the Lambda function's zip: size, and a fresh process's first answer, 1 minute",
 }

@@ -40,6 +40,8 @@ def run(archive: Path) -> None:
         count += len(ours)
     random.Random(0).shuffle(texts)
     vocabulary = Vocabulary.of((words(text, "original") for text in texts), SIZE)
+    encoder = Encoder(vocabulary, "original", MAX_WORDS)
+    ids_differ = sum(encoder.encode(text) != vocabulary.ids(words(text, "original")[:MAX_WORDS]) for text in texts)
     save(
         "words",
         {
@@ -47,6 +49,7 @@ def run(archive: Path) -> None:
             "words": count,
             "texts_that_differ_from_the_oracle": differing,
             "texts_whose_located_words_differ": located_differ,
+            "texts_whose_ids_are_not_their_words": ids_differ,
             **_speeds(texts, vocabulary),
         },
     )
