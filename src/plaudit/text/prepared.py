@@ -184,7 +184,7 @@ def prepare(reviews: Reviews, reading: Reading, track: Track = quiet, start: Voc
     """Encodes the training half. The vocabulary is of that half alone, after the words of ``start`` if it is given;
     no test text is read but to find duplicates.
 
-    The memory that it takes is the vocabulary's, and some 100 bytes a review, however long.
+    The memory that it takes is the vocabulary's, and some 130 bytes a review, however long.
     """
     train, validation = parts(reviews, reading.validation)
     counted = _Counted.of(track(reviews.train, "cleaning and counting words", len(reviews.train)), reading)
