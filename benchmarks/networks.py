@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks.results import spread
 from plaudit.bundle.bundle import Bundle
 from plaudit.bundle.classifier import BATCH
+from plaudit.bundle.recurrence import Recurrence
 from plaudit.bundle.session import open_session, scorer
 from plaudit.text.encoder import Encoder
 from plaudit.text.encoding import pad
@@ -23,7 +24,7 @@ def compare(path: Path, texts: Sequence[str]) -> dict[str, Any] | None:
     """Milliseconds of a review alone, and a review in batches of like length; None where nothing is compiled."""
     bundle = Bundle.load(path)
     card, session, compiled = bundle.card, open_session(bundle), scorer(bundle)
-    if not hasattr(compiled, "words"):
+    if not isinstance(compiled, Recurrence):
         return None
     encoder = Encoder(bundle.vocabulary, card.cleaning, card.max_words, card.ngrams)
     rows = [ids for text in texts if (ids := encoder.encode(text))]

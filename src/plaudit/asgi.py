@@ -21,7 +21,7 @@ async def read_body(request: Request, limit: int) -> bytes:
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit:
         raise TooLarge(refusal)
-    body, more = b"", True
+    body, more = bytearray(), True
     while more:  # what request.stream() does, without a generator's 15 µs
         message = await request.receive()
         if message["type"] == "http.disconnect":
@@ -30,7 +30,7 @@ async def read_body(request: Request, limit: int) -> bytes:
         more = message.get("more_body", False)
         if len(body) > limit:
             raise TooLarge(refusal)
-    return body
+    return bytes(body)
 
 
 def as_utf8(body: bytes) -> str:

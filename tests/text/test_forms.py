@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -117,14 +116,6 @@ def test_a_form_that_cannot_be_found_is_told_and_the_others_stay(way: str) -> No
     with pytest.raises(KeyError):
         found.numbers(b"a c b")
     assert found.numbers(b"b a").tolist() == [2, 1]
-
-
-def test_a_library_for_another_machine_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "other.so").write_bytes(b"\x7fELF of another machine")
-    library.cache_clear()
-    monkeypatch.setattr(forms, "LIBRARY", tmp_path / "other.so")
-    assert library() is None
-    library.cache_clear()
 
 
 def test_remembered_keeps_what_was_found() -> None:

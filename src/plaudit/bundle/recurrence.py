@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plaudit.bundle.quantisation import int8_gates, largest
-from plaudit.text.forms import compiled_is_wanted
+from plaudit.compiled import opened
 from plaudit.text.vocabulary import NO_WORD
 
 LIBRARY = Path(__file__).with_name("librecurrence.so")
@@ -35,16 +35,13 @@ Singles = NDArray[np.float32]
 @cache
 def library() -> ctypes.CDLL | None:
     """The compiled functions; None where they were not compiled, or where the processor lacks what they use."""
-    if not compiled_is_wanted():
+    found = opened(LIBRARY, "plaudit_supported", "plaudit_layout", "plaudit_evidence")
+    layout = 1000 * ctypes.sizeof(_Network) + ctypes.sizeof(_Layer)
+    if found is None or not found.plaudit_supported() or found.plaudit_layout() != layout:
         return None
     address = ctypes.c_void_p
-    try:
-        found = ctypes.CDLL(str(LIBRARY))
-        found.plaudit_evidence.argtypes = (address, address, address, ctypes.c_int32, address)
-        layout = 1000 * ctypes.sizeof(_Network) + ctypes.sizeof(_Layer)
-        return found if found.plaudit_supported() and found.plaudit_layout() == layout else None
-    except (OSError, AttributeError):
-        return None
+    found.plaudit_evidence.argtypes = (address, address, address, ctypes.c_int32, address)
+    return found
 
 
 class Recurrence:
@@ -60,7 +57,7 @@ class Recurrence:
         kind = np.float32 if scales is None else np.int8
         if table.dtype != kind or (scales is not None and scales.shape != (self.words,)):
             raise ValueError("these are no words' vectors")
-        if not all(np.isfinite(values).all() for values in stored.values()):
+        if not all(np.isfinite(values).all() for values in stored.values() if values.dtype.kind == "f"):
             raise ValueError("these weights are no numbers")
         ends = None if scales is None else largest(table, scales)
         stacks = [_stack(weights, lstm, inputs, ends) for lstm in LSTMS]

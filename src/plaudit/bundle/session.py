@@ -31,9 +31,9 @@ Scorer = Callable[[Sequence[Sequence[int]]], Sequence[NDArray[np.float32]]]
 
 def scorer(bundle: Bundle) -> Scorer:
     """What scores ``bundle``'s ids fastest here. Raises BundleError, one sentence, for what Plaudit did not make."""
-    _made_here(bundle)
     found = _recurrence(bundle)
     if found is not None:
+        _made_here(bundle)
         return found
     session = open_session(bundle)
     return lambda rows: session.run(None, {"ids": pad(rows)})[0]
@@ -116,11 +116,11 @@ def tensors(bundle: Bundle) -> dict[str, NDArray[np.generic]]:
 
     The format is the length of a JSON header in 8 bytes, the header, and the tensors' bytes one after another.
     """
-    content = bundle.weights
+    content = memoryview(bundle.weights)
     start = 8 + int.from_bytes(content[:8], "little")
     found: dict[str, NDArray[np.generic]] = {}
     try:
-        header = json.loads(content[8:start])
+        header = json.loads(bytes(content[8:start]))
         for name, entry in header.items():
             if name != "__metadata__":
                 begin, end = entry["data_offsets"]

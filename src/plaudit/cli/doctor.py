@@ -83,11 +83,11 @@ def _version(name: str) -> str | None:
 def _scoring() -> str:
     """What LSTMs are scored with here."""
     from plaudit.bundle.recurrence import LIBRARY, library
-    from plaudit.text.forms import compiled_is_wanted
+    from plaudit.compiled import wanted
 
     if library():
         return "compiled for AVX-512"
-    if not compiled_is_wanted():
+    if not wanted():
         return "ONNX Runtime (PLAUDIT_COMPILED is 0)"
     return f"ONNX Runtime ({'this processor has no AVX-512 with VNNI' if LIBRARY.exists() else 'nothing is compiled'})"
 

@@ -19,7 +19,7 @@ from typing import Any
 from plaudit.bundle.classifier import BATCH, Classifier, Floats, Read
 from plaudit.bundle.session import usable_cores
 from plaudit.serving import handlers
-from plaudit.serving.formats import EXPLAINED, Answer
+from plaudit.serving.formats import EXPLAINED, Answer, Request
 
 SHORT = 8_192
 """A request of no more bytes, a long review's, is read on the event loop's own thread."""
@@ -65,7 +65,7 @@ class Batcher:
             return _answered(self._model, body, content_type, kind)
         request = handlers.input_fn(body, content_type)
         if request.texts is None:
-            return await self._wait(Asked(kind, work=partial(_answered, self._model, body, content_type, kind)))
+            return await self._wait(Asked(kind, work=partial(_judged, self._model, request, kind)))
         return await self._wait(Asked(kind, request.single, self._model.read(request.texts, kind in EXPLAINED)))
 
     async def close(self) -> None:
@@ -133,5 +133,8 @@ def _alike(waiting: Sequence[Asked]) -> list[Asked]:
 
 
 def _answered(model: Classifier, body: bytes, content_type: str, kind: str) -> bytes:
-    request = replace(handlers.input_fn(body, content_type), explain=kind in EXPLAINED)
-    return handlers.output_fn(handlers.predict_fn(request, model), kind)
+    return _judged(model, handlers.input_fn(body, content_type), kind)
+
+
+def _judged(model: Classifier, request: Request, kind: str) -> bytes:
+    return handlers.output_fn(handlers.predict_fn(replace(request, explain=kind in EXPLAINED), model), kind)

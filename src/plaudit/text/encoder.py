@@ -32,10 +32,10 @@ class Encoder:
 
     def read(self, text: str) -> tuple[list[int], int]:
         """The ids of the text's first ``max_words`` words, and how many words it has in all."""
-        if self.ngrams == 1 and (between_spaces := forms(text, self.cleaning)) is not None:
-            ids = self._forms.numbers(between_spaces)
+        found = forms(text, self.cleaning) if self.ngrams == 1 else words(text, self.cleaning)
+        if isinstance(found, bytes):
+            ids = self._forms.numbers(found)
             return ids[: self.max_words].tolist(), len(ids)
-        found = words(text, self.cleaning)
         return self.ids(found[: self.max_words]), len(found)
 
     def ids(self, found: Sequence[str]) -> list[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from array import array
 from collections.abc import Callable
 from functools import cache
@@ -12,32 +11,27 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from plaudit.compiled import opened
 from plaudit.text.words import MOST_REMEMBERED, Remembered
 
 LIBRARY = Path(__file__).with_name("libforms.so")
+LONGEST_KEPT = 23
+"""Letters of a form that the compiled table has room for, as in forms.c."""
 Numbers = NDArray[np.int32]
 
 
-def compiled_is_wanted() -> bool:
-    """Whether what Plaudit has in C may be used: always, but with ``PLAUDIT_COMPILED=0``."""
-    return os.environ.get("PLAUDIT_COMPILED") != "0"
-
-
 @cache
-def library() -> ctypes.PyDLL | None:
-    """The compiled functions; None where there are none. They keep the interpreter for the microseconds they take."""
-    if not compiled_is_wanted():
-        return None
-    address, number = ctypes.c_void_p, ctypes.c_int32
-    try:
-        found = ctypes.PyDLL(str(LIBRARY))
+def library() -> ctypes.CDLL | None:
+    """The compiled functions, or None. They keep the interpreter for the microseconds that they take."""
+    names = ("plaudit_forms", "plaudit_forget", "plaudit_keep", "plaudit_numbers")
+    found = opened(LIBRARY, *names, kind=ctypes.PyDLL)
+    if found is not None:
+        address, number = ctypes.c_void_p, ctypes.c_int32
         found.plaudit_forms.restype = address
         found.plaudit_forms.argtypes = (ctypes.c_uint32,)
         found.plaudit_forget.argtypes = (address,)
         found.plaudit_keep.argtypes = (address, ctypes.c_char_p, number, number)
         found.plaudit_numbers.argtypes = (address, ctypes.c_char_p, number, address)
-    except (OSError, AttributeError):
-        return None
     return found
 
 
@@ -45,7 +39,7 @@ class Forms:
     """The numbers that ``find`` gives forms, which are ASCII. Safe to use from several threads if ``find`` is."""
 
     def __init__(self, find: Callable[[str], int]) -> None:
-        self._remembered = Remembered(find)
+        self._find, self._remembered = find, Remembered(find)
         self._functions = library()
         self._table = self._functions.plaudit_forms(MOST_REMEMBERED) if self._functions else None
 
@@ -62,7 +56,7 @@ class Forms:
         while letters := self._functions.plaudit_numbers(self._table, text, len(text), place):
             at, count = numbers[0], numbers[1]
             form = text[at : at + letters]
-            found = self._remembered[form.decode()]
+            found = (self._find if letters <= LONGEST_KEPT else self._remembered.__getitem__)(form.decode())
             self._functions.plaudit_keep(self._table, form, letters, found)
             numbers[0], numbers[1], numbers[2 + count] = at + letters, count + (found != 0), found
         return np.frombuffer(numbers, np.int32, numbers[1], 8)

@@ -29,7 +29,7 @@ from plaudit.text.encoding import PIECE, Encoded, Gatherer, pad, pieces, release
 from plaudit.text.forms import Forms, Numbers
 from plaudit.text.reviews import Review, Reviews, Rows, marks, split, text_key
 from plaudit.text.vocabulary import NO_WORD, Vocabulary
-from plaudit.text.words import Cleaning, forms, word_of, words
+from plaudit.text.words import Cleaning, forms, word_of
 
 SPLIT_SEED = 0
 FEWEST = 20
@@ -234,11 +234,10 @@ class _Counted:
         held = 0
         for review in reviews:
             found = forms(review.text, reading.cleaning)
-            numbers = (
-                np.array([number[word] for word in words(review.text, reading.cleaning)], np.int32)
-                if found is None
-                else find.numbers(found)
-            )
+            if isinstance(found, bytes):
+                numbers = find.numbers(found)
+            else:
+                numbers = np.array([number[word] for word in found], np.int32)
             texts.add(numbers[: reading.max_words])
             waiting.append(numbers)
             held += len(numbers)

@@ -48,22 +48,22 @@ class Word(NamedTuple):
 def words(text: str, cleaning: Cleaning) -> list[str]:
     """The words of ``text``, in order."""
     found = forms(text, cleaning)
-    if found is None:
-        return [_modern_word(match) for match in _modern().findall(plain_text(text, gap=" "))]
+    if isinstance(found, list):
+        return found
     if cleaning == "original":
         return [word for word in map(_STEMS.__getitem__, found.decode().split()) if word]
     return found.decode().split()
 
 
-def forms(text: str, cleaning: Cleaning) -> bytes | None:
-    """What `word_of` makes the words of ``text`` of, in order, between spaces; None where `modern` needs its pattern.
+def forms(text: str, cleaning: Cleaning) -> bytes | list[str]:
+    """What `word_of` makes the words of ``text`` of, in order, between spaces; the words themselves if not ASCII.
 
     `original` takes the runs of a-z and 0-9 in lower case.
     """
     if cleaning == "original":
         return plain_text(text).lower().encode("ascii", "replace").translate(OF_ORIGINAL)
     bare = plain_text(text, gap=" ")
-    return _ascii_forms(bare) if bare.isascii() else None
+    return _ascii_forms(bare) if bare.isascii() else [_modern_word(match) for match in _modern().findall(bare)]
 
 
 def word_of(form: str, cleaning: Cleaning) -> str:
