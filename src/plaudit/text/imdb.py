@@ -83,13 +83,9 @@ def _decode(content: bytes, path: Path, name: str) -> str:
         raise ReviewsError(f"not UTF-8 at byte {error.start + 1}", f"{path}/{name}", line) from None
 
 
-def _wanted(name: str) -> bool:
-    return bool(MEMBER.fullmatch(name) or URLS.fullmatch(name))
-
-
 def _from_archive(path: Path) -> Iterator[tuple[str, bytes]]:
     try:
-        yield from members(path, _wanted)
+        yield from members(path)
     except (ValueError, EOFError, zlib.error, OSError) as error:
         what = f"the archive is broken or ends half-way ({error}): get it again"
         raise ReviewsError(what, path) from None
@@ -98,5 +94,5 @@ def _from_archive(path: Path) -> Iterator[tuple[str, bytes]]:
 def _from_folder(root: Path) -> Iterator[tuple[str, bytes]]:
     for file in sorted(root.rglob("*.txt")):
         name = file.relative_to(root).as_posix()
-        if _wanted(name):
+        if MEMBER.fullmatch(name) or URLS.fullmatch(name):
             yield name, file.read_bytes()
