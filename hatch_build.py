@@ -12,12 +12,18 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from packaging.tags import sys_tags
 
-VECTORS = ("-mfma", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni")
-"""What the recurrence is written for; whether a processor has it is asked when it is loaded."""
-SOURCES = {
-    "src/plaudit/text/forms.c": ("libforms.so", ()),
-    "src/plaudit/bundle/recurrence.c": ("librecurrence.so", VECTORS),
-}
+OPTIONS = ("-std=c11", "-O3", "-ffp-contract=fast", "-shared", "-fPIC")
+X86 = ("x86_64", "AMD64")
+RECURRENCE = "src/plaudit/bundle/recurrence.c"
+LIBRARIES = {
+    "src/plaudit/text/libforms.so": ("src/plaudit/text/forms.c", ()),
+    "src/plaudit/bundle/librecurrence-avx512.so": (
+        RECURRENCE, ("-mfma", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni"),
+    ),
+    "src/plaudit/bundle/librecurrence-avx2.so": (RECURRENCE, ("-mfma", "-mavx2")),
+    "src/plaudit/bundle/librecurrence.so": (RECURRENCE, ()),
+}  # fmt: skip
+"""What is made of which source, with which vector instructions; whether a processor has them is asked later."""
 
 
 class CompilingHook(BuildHookInterface):
@@ -25,19 +31,19 @@ class CompilingHook(BuildHookInterface):
         if self.target_name != "wheel":
             return
         compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-        for name, (library, options) in SOURCES.items():
-            made = Path(self.root, name).with_name(library)
-            wanted = compiler and (not options or platform.machine() in ("x86_64", "AMD64"))
-            if wanted and self._compile(compiler.split(), Path(self.root, name), made, options):
-                build_data["artifacts"].append(made.relative_to(self.root).as_posix())
+        for name, (source, vectors) in LIBRARIES.items():
+            made = Path(self.root, name)
+            wanted = source != RECURRENCE or bool(vectors) == (platform.machine() in X86)
+            if compiler and wanted and self._compile(compiler.split(), Path(self.root, source), made, vectors):
+                build_data["artifacts"].append(name)
                 build_data["pure_python"] = False
                 build_data["tag"] = f"py3-none-{_platform()}"
             else:
                 made.unlink(missing_ok=True)  # it may be of another source
 
-    def _compile(self, compiler: list[str], source: Path, library: Path, options: tuple[str, ...]) -> bool:
+    def _compile(self, compiler: list[str], source: Path, library: Path, vectors: tuple[str, ...]) -> bool:
         part = library.with_name(f".{library.name}.{os.getpid()}")
-        command = [*compiler, "-std=c11", "-O3", "-shared", "-fPIC", *options, "-o", str(part), str(source)]
+        command = [*compiler, *OPTIONS, *vectors, "-o", str(part), str(source)]
         try:
             subprocess.run(command, capture_output=True, text=True, check=True)
             part.replace(library)  # whoever has loaded the last one keeps it

@@ -193,7 +193,6 @@ def _starting(found: dict[str, Any]) -> list[Row]:
     )
     memory, disk = found["times_as_little_memory"], found["megabytes_on_disk"]
     names = {**PEERS, "original": "the original's imports and model"}
-    parts = " and ".join(f"{part} {size} MB" for part, size in found["megabytes_of_each_part"].items())
     return [
         _under(what, "seconds", first["plaudit"], 0.6, " s", _pace(found), 2),
         *(
@@ -217,8 +216,7 @@ def _starting(found: dict[str, Any]) -> list[Row]:
             f"**{disk['plaudit']} MB**",
             "under 150 MB",
             disk["plaudit"] < 150,
-            f"{parts}, as pip installs them; the Lambda function's files, without what is not run, are"
-            f" {found['megabytes_of_the_functions_files']} MB",
+            f"numpy {found['megabytes_of_numpy']} MB, as pip installs it",
         ),
     ]
 

@@ -1,4 +1,4 @@
-"""A bundle's network alone: Plaudit's compiled functions beside ONNX Runtime, on the same ids, on one core, in turn."""
+"""A bundle's network alone: Plaudit's own functions beside ONNX Runtime, on the same ids, on one core, in turn."""
 
 from __future__ import annotations
 
@@ -11,32 +11,37 @@ from typing import Any
 from benchmarks.results import spread
 from plaudit.bundle.bundle import Bundle
 from plaudit.bundle.classifier import BATCH
+from plaudit.bundle.compiled_kernel import LIBRARIES, functions, library
 from plaudit.bundle.recurrence import Recurrence
-from plaudit.bundle.session import open_session, scorer
+from plaudit.bundle.session import open_session, tensors
+from plaudit.bundle.weights import Weights
 from plaudit.text.encoder import Encoder
 from plaudit.text.encoding import pad
 
-ROUNDS, ALONE, TOGETHER = 7, 60, 240
+ROUNDS, ROUNDS_OF_ALL, ALONE, TOGETHER = 7, 2, 60, 240
 Rows = Sequence[Sequence[int]]
 
 
 def compare(path: Path, texts: Sequence[str]) -> dict[str, Any] | None:
     """Milliseconds of a review alone, and a review in batches of like length; None where nothing is compiled."""
     bundle = Bundle.load(path)
-    card, session, compiled = bundle.card, open_session(bundle), scorer(bundle)
-    if not isinstance(compiled, Recurrence):
+    best = library()
+    if best is None:
         return None
+    card, session, weights = bundle.card, open_session(bundle), Weights.of(tensors(bundle))
     encoder = Encoder(bundle.vocabulary, card.cleaning, card.max_words, card.ngrams)
     rows = [ids for text in texts if (ids := encoder.encode(text))]
     batches = _batches(sorted(rows[:TOGETHER], key=len))
     sides: dict[str, Callable[[Rows], object]] = {
-        "plaudit": compiled,
+        "plaudit": Recurrence(weights, best),
         "onnxruntime": lambda rows: session.run(None, {"ids": pad(rows)}),
+        "plaudit_with_avx2": Recurrence(weights, functions(LIBRARIES["AVX2"])),
+        "plaudit_with_numpy": Recurrence(weights, None),
     }
     alone: dict[str, list[float]] = {side: [] for side in sides}
     together: dict[str, list[float]] = {side: [] for side in sides}
-    for _ in range(ROUNDS):
-        for side, score in sides.items():
+    for turn in range(ROUNDS):
+        for side, score in list(sides.items())[: None if turn < ROUNDS_OF_ALL else 2]:
             alone[side].append(statistics.median(_milliseconds(score, [row]) for row in rows[:ALONE]))
             together[side].append(sum(_milliseconds(score, batch) for batch in batches) / min(len(rows), TOGETHER))
     return {

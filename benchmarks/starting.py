@@ -23,11 +23,11 @@ from tqdm import tqdm
 
 import plaudit
 from benchmarks.oracle import OriginalNetwork
-from benchmarks.results import load, save, spread
+from benchmarks.results import save, spread
 from benchmarks.servers import megabytes, started
 from plaudit.bundle.bundle import SHIPPED
 
-ROUNDS = 4
+ROUNDS = 3
 ORIGINAL = ("torch", "pandas", "nltk", "beautifulsoup4")
 NEEDED = {
     "plaudit": ("plaudit",),
@@ -53,7 +53,6 @@ def run(archive: Path | None) -> None:
                 if turn:
                     seconds[side].append(taken)
                     memory[side].append(held)
-    function = load("function") or {}
     save(
         "starting",
         {
@@ -63,8 +62,7 @@ def run(archive: Path | None) -> None:
             "megabytes_of_memory": {side: spread(held) for side, held in memory.items()},
             "times_as_little_memory": _ratios(memory),
             "megabytes_on_disk": {side: round(installed(names)) for side, names in NEEDED.items()},
-            "megabytes_of_each_part": {part: round(installed([part], alone=True)) for part in ("numpy", "onnxruntime")},
-            "megabytes_of_the_functions_files": round(function.get("bytes_unzipped", 0) / 1e6),
+            "megabytes_of_numpy": round(installed(["numpy"], alone=True)),
         },
     )
 

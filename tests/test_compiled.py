@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from plaudit.bundle import recurrence
+from plaudit.bundle import compiled_kernel
 from plaudit.compiled import opened, wanted
 from plaudit.text import forms
 
-LIBRARIES = [(forms.LIBRARY, "plaudit_numbers"), (recurrence.LIBRARY, "plaudit_evidence")]
+LIBRARIES = [
+    (forms.LIBRARY, "plaudit_numbers"),
+    *((path, "plaudit_evidence") for path in compiled_kernel.LIBRARIES.values()),
+]
 
 
 def test_what_is_another_machines_or_not_there_is_none(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The compiled recurrence: what ONNX Runtime's evidence is, for any network, whatever lies beside a row."""
+"""The recurrence, compiled and on NumPy: ONNX Runtime's evidence, for any network, whatever lies beside a row."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import product
@@ -19,12 +20,14 @@ from numpy.typing import NDArray
 from safetensors.numpy import load as tensors_of
 from safetensors.numpy import save as to_safetensors
 
-from plaudit.bundle import recurrence
+from plaudit.bundle import session
 from plaudit.bundle.bundle import Bundle
 from plaudit.bundle.card import Card
 from plaudit.bundle.classifier import Classifier
-from plaudit.bundle.recurrence import Recurrence, library
-from plaudit.bundle.session import open_session, scorer
+from plaudit.bundle.compiled_kernel import LIBRARIES, functions
+from plaudit.bundle.recurrence import Recurrence
+from plaudit.bundle.session import open_session, scorer, tensors
+from plaudit.bundle.weights import Weights
 from plaudit.errors import BundleError
 from plaudit.learning.export import export
 from plaudit.learning.network import Network
@@ -38,11 +41,14 @@ CARDS = {
     1: Card("two", ("negative", "positive"), "modern", 500, (0.4, 0.6)),
     3: Card("three", ("a", "b", "c"), "modern", 500, (0.2, 0.3, 0.5)),
 }
+ScoreOf = Callable[[Bundle], Recurrence]
 SHAPES = list(product(DIRECTIONS, POOLINGS, [1, 2], [1, 3], [False, True]))
 LENGTHS = (1, 336, 3, 130, 3, 18, 17, 2)
 ROWS = [[int(word) for word in np.random.default_rng(length).integers(2, WORDS, length)] for length in LENGTHS]
-
-pytestmark = pytest.mark.skipif(library() is None, reason="not compiled, or a processor without AVX-512 and VNNI")
+AVX_512 = ("-mfma", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni")
+VECTORS = (AVX_512, ("-mfma", "-mavx2"), ())
+KERNELS = [*LIBRARIES, "NumPy"]
+SOURCE = LIBRARIES["this machine"].with_name("recurrence.c")
 
 
 def bundle_of(
@@ -62,10 +68,28 @@ def bundle_of(
     return Bundle(CARDS[units], VOCABULARY, *export(network, int8))
 
 
-def compiled(bundle: Bundle) -> Recurrence:
-    found = scorer(bundle)
-    assert isinstance(found, Recurrence)
-    return found
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+    """What is compiled for processors other than x86-64, compiled for this one."""
+    made, compiler = tmp_path_factory.mktemp("plain") / "plain.so", shutil.which("cc")
+    if not compiler:
+        return None
+    options = ("-std=c11", "-O3", "-ffp-contract=fast", "-shared", "-fPIC")
+    subprocess.run([compiler, *options, "-o", str(made), str(SOURCE)], check=True, timeout=120)
+    return made
+
+
+@pytest.fixture
+def score_of(request: pytest.FixtureRequest, plain: Path | None) -> ScoreOf:
+    """What scores a bundle on the kernel of the test's parameter."""
+    path = plain if request.param == "this machine" else LIBRARIES.get(request.param)
+    found = functions(path) if path else None
+    if found is None and request.param != "NumPy":
+        pytest.skip("not compiled here, or not for this processor")
+    return lambda bundle: Recurrence(Weights.of(tensors(bundle)), found)
+
+
+on_every_kernel = pytest.mark.parametrize("score_of", KERNELS, indirect=True)
 
 
 def by_onnx_runtime(bundle: Bundle, rows: list[list[int]]) -> list[NDArray[np.float32]]:
@@ -73,12 +97,13 @@ def by_onnx_runtime(bundle: Bundle, rows: list[list[int]]) -> list[NDArray[np.fl
     return [evidence[: len(row)] for evidence, row in zip(found, rows, strict=True)]
 
 
+@on_every_kernel
 @pytest.mark.parametrize(("direction", "pooling", "layers", "units", "int8"), SHAPES)
 def test_it_gives_onnx_runtimes_evidence_for_any_shape(
-    direction: str, pooling: str, layers: int, units: int, int8: bool
+    direction: str, pooling: str, layers: int, units: int, int8: bool, score_of: ScoreOf
 ) -> None:
     bundle = bundle_of(direction, pooling, layers, units, int8)
-    found = compiled(bundle)(ROWS)
+    found = score_of(bundle)(ROWS)
     for row, ours, theirs in zip(ROWS, found, by_onnx_runtime(bundle, ROWS), strict=True):
         assert ours.shape == (len(row), units)
         assert ours.dtype == np.float32
@@ -87,20 +112,22 @@ def test_it_gives_onnx_runtimes_evidence_for_any_shape(
             np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
+@on_every_kernel
 @pytest.mark.parametrize("int8", [False, True])
 @pytest.mark.parametrize("sizes", [(32, 200), (256, 320), (1, 1), (16, 16)])
-def test_it_does_so_for_any_size(sizes: tuple[int, int], int8: bool) -> None:
+def test_it_does_so_for_any_size(sizes: tuple[int, int], int8: bool, score_of: ScoreOf) -> None:
     for pooling in POOLINGS:
         bundle = bundle_of("forward", pooling, 1, 1, int8, sizes)
-        for ours, theirs in zip(compiled(bundle)(ROWS), by_onnx_runtime(bundle, ROWS), strict=True):
+        for ours, theirs in zip(score_of(bundle)(ROWS), by_onnx_runtime(bundle, ROWS), strict=True):
             np.testing.assert_allclose(ours.sum(0), theirs.sum(0), atol=1e-2 if int8 else 1e-5)
 
 
+@pytest.mark.parametrize("score_of", LIBRARIES, indirect=True)
 @pytest.mark.parametrize(("direction", "pooling", "layers", "units", "int8"), SHAPES)
 def test_a_rows_evidence_is_the_same_to_the_bit_whatever_lies_beside_it(
-    direction: str, pooling: str, layers: int, units: int, int8: bool
+    direction: str, pooling: str, layers: int, units: int, int8: bool, score_of: ScoreOf
 ) -> None:
-    score = compiled(bundle_of(direction, pooling, layers, units, int8))
+    score = score_of(bundle_of(direction, pooling, layers, units, int8))
     together = score(ROWS)
     for row, found in zip(ROWS, together, strict=True):
         np.testing.assert_array_equal(score([row])[0], found)
@@ -108,32 +135,58 @@ def test_a_rows_evidence_is_the_same_to_the_bit_whatever_lies_beside_it(
         np.testing.assert_array_equal(found, again)
 
 
-def test_many_rows_at_once_and_long_ones_are_no_matter() -> None:
-    score = compiled(bundle_of("both", "mean and max", 2, 3, True))
+@pytest.mark.parametrize(("direction", "pooling", "layers", "units", "int8"), SHAPES)
+def test_on_numpy_it_is_the_same_but_for_rounding(
+    direction: str, pooling: str, layers: int, units: int, int8: bool
+) -> None:
+    score = Recurrence(Weights.of(tensors(bundle_of(direction, pooling, layers, units, int8))), None)
+    for row, found in zip(ROWS, score(ROWS), strict=True):
+        np.testing.assert_allclose(score([row])[0], found, atol=2e-6)
+
+
+def test_what_has_avx2_multiplies_what_avx_512_multiplies() -> None:
+    """In int8 every product and sum is a whole number: only what follows them is rounded elsewhere."""
+    both = [found for name in ("AVX-512", "AVX2") if (found := functions(LIBRARIES[name]))]
+    if len(both) < 2:
+        pytest.skip("not compiled here, or not for this processor")
+    weights = Weights.of(tensors(bundle_of("forward", "last", 1, 1, True, (64, 64))))
+    ours, theirs = (Recurrence(weights, found)(ROWS) for found in both)
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+@pytest.mark.parametrize("score_of", LIBRARIES, indirect=True)
+def test_many_rows_at_once_and_long_ones_are_no_matter(score_of: ScoreOf) -> None:
+    score = score_of(bundle_of("both", "mean and max", 2, 3, True))
     alone = score([ROWS[1]])[0]
     for found in score([ROWS[1]] * 200):
         np.testing.assert_array_equal(found, alone)
     assert np.isfinite(score([list(range(2, 50)) * 400])[0]).all()
 
 
-def test_what_is_no_word_has_no_evidence_and_no_say() -> None:
-    score = compiled(bundle_of("both", "mean and max", 1, 1, False))
-    (plain,) = score([[5, 6, 7]])
+@on_every_kernel
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_what_is_no_word_has_no_evidence_and_no_say(pooling: str, score_of: ScoreOf) -> None:
+    score = score_of(bundle_of("both", pooling, 1, 1, False))
+    (alone,) = score([[5, 6, 7]])
     found, nothing, none = score([[0, 5, 0, 6, 7, 0], [0, 0], []])
-    np.testing.assert_array_equal(found[[1, 3, 4]], plain)
+    np.testing.assert_allclose(found[[1, 3, 4]], alone, atol=1e-6)
     assert not found[[0, 2, 5]].any()
     assert nothing.tolist() == [[0], [0]]
     assert none.shape == (0, 1)
     assert score([]) == []
 
 
-def test_ids_that_it_does_not_know_are_refused() -> None:
+@on_every_kernel
+@pytest.mark.parametrize("id", [WORDS, -1, 1 << 40])
+def test_ids_that_it_does_not_know_are_refused(id: int, score_of: ScoreOf) -> None:
     with pytest.raises(IndexError):
-        compiled(bundle_of("forward", "last", 1, 1, True))([[WORDS]])
+        score_of(bundle_of("forward", "last", 1, 1, True))([[5, id]])
 
 
-def test_threads_do_not_disturb_each_other() -> None:
-    score = compiled(bundle_of("both", "mean and max", 2, 1, True, (32, 64)))
+@pytest.mark.parametrize("score_of", LIBRARIES, indirect=True)
+def test_threads_do_not_disturb_each_other(score_of: ScoreOf) -> None:
+    score = score_of(bundle_of("both", "mean and max", 2, 1, True, (32, 64)))
     alone = [score([row])[0] for row in ROWS]
     with ThreadPoolExecutor(8) as pool:
         for many in pool.map(lambda turn: score(ROWS[turn % 8 :] + ROWS[: turn % 8]), range(64)):
@@ -180,18 +233,25 @@ def test_another_network_is_left_to_onnx_runtime_or_refused(values: dict[str, An
     assert not isinstance(trying(bundle), Recurrence)
 
 
-def test_where_it_was_not_compiled_onnx_runtime_scores(
-    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("installed", [True, False], ids=["ONNX Runtime is there", "it is not"])
+def test_where_nothing_is_compiled_onnx_runtime_scores_or_numpy(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, installed: bool
 ) -> None:
     texts = ["A wonderful film, and I did not expect it.", "A boring mess.", "Nothing happens. " * 40]
     ours = Classifier(bundle).predict_proba(texts)
-    library.cache_clear()
-    monkeypatch.setattr(recurrence, "LIBRARY", tmp_path / "none.so")
-    assert library() is None
+    monkeypatch.setattr(session, "library", lambda: None)
+    monkeypatch.setattr(session, "find_spec", lambda name: installed or None)
+    assert isinstance(scorer(bundle), Recurrence) != installed
     theirs = Classifier(bundle).predict_proba(texts)
-    library.cache_clear()
     np.testing.assert_allclose(ours, theirs, atol=5e-3)
     assert (ours.argmax(1) == theirs.argmax(1)).all()
+
+
+def test_without_onnx_runtime_another_network_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    bundle = changed(bundle_of("forward", "last", 1, 1, False), gru__weight_hh_l0=np.zeros((30, 10), np.float32))
+    with pytest.raises(BundleError, match=r"holds no network that Plaudit trains.*pip install 'plaudit\[onnx\]'"):
+        scorer(bundle)
 
 
 def test_it_can_be_switched_off() -> None:
@@ -206,14 +266,14 @@ def test_scoring_with_it_imports_no_onnx_runtime() -> None:
 
 
 @pytest.mark.parametrize("int8", [False, True])
-def test_it_reads_and_writes_no_memory_but_its_own(int8: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("vectors", VECTORS, ids=["AVX-512", "AVX2", "neither"])
+def test_it_reads_and_writes_no_memory_but_its_own(vectors: tuple[str, ...], int8: bool, tmp_path: Path) -> None:
     """With the compiler's own check of addresses, in a process of its own."""
-    compiler, source = shutil.which("gcc"), recurrence.LIBRARY.with_name("recurrence.c")
+    compiler = shutil.which("gcc")
     if not compiler:
         pytest.skip("no gcc here")
     made, weights = tmp_path / "checked.so", tmp_path / "weights.safetensors"
-    vectors = ["-mfma", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni"]
-    build = [compiler, "-g", "-O1", "-fsanitize=address", "-shared", "-fPIC", *vectors, "-o", str(made), str(source)]
+    build = [compiler, "-g", "-O1", "-fsanitize=address", "-shared", "-fPIC", *vectors, "-o", str(made), str(SOURCE)]
     if subprocess.run(build, check=False, capture_output=True, timeout=120).returncode:
         pytest.skip("gcc checks no addresses here")
     where = subprocess.run([compiler, "-print-file-name=libasan.so"], check=True, capture_output=True, text=True)
@@ -222,9 +282,13 @@ def test_it_reads_and_writes_no_memory_but_its_own(int8: bool, tmp_path: Path) -
     script = f"""
 import pathlib
 from safetensors.numpy import load
-from plaudit.bundle import recurrence
-recurrence.LIBRARY = pathlib.Path({str(made)!r})
-score = recurrence.Recurrence(load(pathlib.Path({str(weights)!r}).read_bytes()), recurrence.library())
+from plaudit.bundle.compiled_kernel import functions
+from plaudit.bundle.recurrence import Recurrence
+from plaudit.bundle.weights import Weights
+found = functions(pathlib.Path({str(made)!r}))
+if found is None:
+    raise SystemExit(print("done"))
+score = Recurrence(Weights.of(load(pathlib.Path({str(weights)!r}).read_bytes())), found)
 for rows in ({ROWS}, [[5]], [[5]] * 150, [[3] * 1000]):
     score(rows)
 print("done")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import plaudit
-from plaudit.bundle import recurrence
+from plaudit.bundle import compiled_kernel
 from plaudit.bundle.bundle import SHIPPED, Bundle
 from plaudit.bundle.classifier import Classifier
 from plaudit.evaluation.behaviour import check
@@ -91,7 +91,7 @@ def test_it_answers_straight_after_installing_without_torch_or_a_compiler(tmp_pa
         shutil.copy(ROOT / name, source)
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(place), str(source)]
     subprocess.run(install, check=True, timeout=300, env=os.environ | {"CC": compiler})
-    for library in (recurrence.LIBRARY, forms.LIBRARY):
+    for library in (*compiled_kernel.LIBRARIES.values(), forms.LIBRARY):
         compiled = (place / library.relative_to(ROOT / "src")).exists()
         assert compiled == (not compiler and library.exists())
     (place / "torch.py").write_text("raise ImportError('torch is not for predicting')\n", "utf-8")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +22,6 @@ def int8_gates(weights: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[
     return np.ascontiguousarray(quantised.transpose(0, 2, 1)), scales.astype(np.float32)
 
 
-def largest(rows: NDArray[np.int8], scales: NDArray[np.float16]) -> float:
+def largest(rows: NDArray[np.int8], scales: NDArray[np.floating[Any]]) -> float:
     """The largest entry of `int8_rows`, whatever its sign."""
     return float((np.maximum(rows.max(axis=1), -rows.min(axis=1)).astype(np.float32) * scales).max())

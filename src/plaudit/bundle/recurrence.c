@@ -1,31 +1,59 @@
-/* From words' ids to their evidence through an LSTM, several texts at once, in float32 or in int8, for x86-64 with
-   AVX-512 and VNNI. `network.py` in learning says what the network is.
+/* From words' ids to their evidence through an LSTM, several texts at once, in float32, and in int8 where there is
+   AVX2. `network.py` in learning says what the network is.
 
    A step reads every weight once, so one text alone is bound by the cache that holds them, and several texts share
-   each read. Weights lie as blocks of 16 units: for one input (four inputs, in int8) the weights of 16 input gates,
-   16 forget gates, 16 cells and 16 output gates, 64 bytes each, so that what comes out of a block is all that its
-   units need for their next state. Texts come with the longest first: those that still have words are the first ones.
-   A text's states are the same to the bit whichever texts are beside it. */
+   each read. Weights lie as blocks of as many units as a vector has floats: for one input (four inputs, in int8)
+   the weights of 16 input gates, 16 forget gates, 16 cells and 16 output gates, with AVX-512, so that what comes out
+   of a block is all that its units need for their next state. Texts come with the longest first: those that still
+   have words are the first ones. A text's states are the same to the bit whichever texts are beside it. */
 
-#include <immintrin.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* Floats of a vector, and texts whose sums fit into the registers beside the weights. */
+#if defined(__AVX512VNNI__)
 #define UNITS 16
+#define TOGETHER 4
+#elif defined(__AVX2__)
+#define UNITS 8
+#define TOGETHER 2
+#else
+#define UNITS 4
+#define TOGETHER 4
+#endif
+#ifdef __AVX2__
+#include <immintrin.h>
+#define INT8 1
+#else
+#define INT8 0
+#endif
 #define GATES 4
 #define BLOCK (UNITS * GATES)
-#define TOGETHER 4   /* texts whose sums fit into the registers beside the weights */
+#define FOUR 4       /* inputs that one instruction multiplies in int8 */
 #define STEPS 128    /* steps of texts whose inputs are multiplied at once: what they take stays in the cache */
 #define ALWAYS static inline __attribute__((always_inline))
 
-/* What Python passes; `recurrence.py` has the same fields. Offsets and scales are in the order of the blocks. */
+typedef float floats __attribute__((vector_size(4 * UNITS)));
+typedef int32_t wholes __attribute__((vector_size(4 * UNITS)));
+typedef float floats_anywhere __attribute__((vector_size(4 * UNITS), aligned(4), may_alias));
+typedef int32_t wholes_anywhere __attribute__((vector_size(4 * UNITS), aligned(4), may_alias));
+
+ALWAYS floats load(const float *from) { return (floats)*(const floats_anywhere *)from; }
+ALWAYS wholes load_wholes(const void *from) { return (wholes)*(const wholes_anywhere *)from; }
+ALWAYS void store(float *to, floats values) { *(floats_anywhere *)to = (floats_anywhere)values; }
+ALWAYS floats all(float value) { return value - (floats){0}; }
+ALWAYS floats chosen(wholes mask, floats yes, floats no) {
+    return (floats)((mask & (wholes)yes) | (~mask & (wholes)no));
+}
+
+/* What Python passes; `compiled_kernel.py` has the same fields. Offsets and scales are in the order of the blocks. */
 struct product {
     const void *weights;
     const float *scales;     /* of each gate's sum, in int8 */
     const int32_t *offsets;  /* where each gate's sum begins, in int8 */
     float range;             /* inputs lie from -range to range, in int8 */
-    int32_t inputs;          /* a multiple of four in int8 */
+    int32_t inputs;          /* a multiple of UNITS */
 };
 
 struct layer {
@@ -54,83 +82,127 @@ struct network {
 /* Changes with the structures, for a library that was compiled from an older source. */
 int plaudit_layout(void) { return (int)(1000 * sizeof(struct network) + sizeof(struct layer)); }
 
+int plaudit_units(void) { return UNITS; }
+int plaudit_int8(void) { return INT8; }
+
 int plaudit_supported(void) {
+#if defined(__AVX512VNNI__)
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512vnni");
+#elif defined(__AVX2__)
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#else
+    return 1;
+#endif
 }
+
+#ifdef __AVX512VNNI__
+ALWAYS floats nearest(floats x) {
+    return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+ALWAYS floats shifted(floats x, floats whole) { return _mm512_scalef_ps(x, whole); }
+ALWAYS floats inverse(floats x) {
+    const floats near = _mm512_rcp14_ps(x); /* and a step of Newton's: a quarter of a division's time */
+    return near * (2.f - x * near);
+}
+#else
+/* Of floats below 2 to the 22: that and half as much has no bits left for what is behind the point. */
+ALWAYS floats nearest(floats x) { return (x + 12582912.f) - 12582912.f; }
+ALWAYS floats shifted(floats x, floats whole) {
+    return x * (floats)((__builtin_convertvector(whole, wholes) + 127) << 23);
+}
+ALWAYS floats inverse(floats x) { return 1.f / x; }
+#endif
 
 /* e to the x to 2e-7, as 2 to a whole number times a polynomial; no more and no less than 2 to the 64. */
-ALWAYS __m512 exponential(__m512 x) {
+ALWAYS floats exponential(floats x) {
     const float parts[] = {1.5403530e-4f, 1.3333558e-3f, 9.6181291e-3f, 5.5504109e-2f, 2.4022651e-1f, 6.9314718e-1f, 1.f};
-    __m512 power = _mm512_mul_ps(x, _mm512_set1_ps(1.44269504f));
-    power = _mm512_min_ps(_mm512_max_ps(power, _mm512_set1_ps(-64.f)), _mm512_set1_ps(64.f));
-    const __m512 whole = _mm512_roundscale_ps(power, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    const __m512 rest = _mm512_sub_ps(power, whole);
-    __m512 sum = _mm512_set1_ps(parts[0]);
-    for (int i = 1; i < 7; i++) sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(parts[i]));
-    return _mm512_scalef_ps(sum, whole);
+    floats power = x * 1.44269504f;
+    power = chosen(power > -64.f, power, all(-64.f));
+    power = chosen(power < 64.f, power, all(64.f));
+    const floats whole = nearest(power), rest = power - whole;
+    floats sum = all(parts[0]);
+    for (int i = 1; i < 7; i++) sum = sum * rest + parts[i];
+    return shifted(sum, whole);
 }
 
-ALWAYS __m512 sigmoid(__m512 x) {
-    const __m512 below = _mm512_add_ps(_mm512_set1_ps(1.f), exponential(_mm512_sub_ps(_mm512_setzero_ps(), x)));
-    const __m512 near = _mm512_rcp14_ps(below); /* and a step of Newton's: a quarter of a division's time */
-    return _mm512_mul_ps(near, _mm512_fnmadd_ps(below, near, _mm512_set1_ps(2.f)));
-}
-
-ALWAYS __m512 hyperbolic_tangent(__m512 x) {
-    return _mm512_fmsub_ps(sigmoid(_mm512_add_ps(x, x)), _mm512_set1_ps(2.f), _mm512_set1_ps(1.f));
-}
-
-/* 16 numbers from -range to range as 0 to 255, rounded as ONNX Runtime does it. */
-ALWAYS void quantise(__m512 values, float inverse, uint8_t *out) {
-    const __m512i whole = _mm512_cvtps_epi32(_mm512_mul_ps(values, _mm512_set1_ps(inverse)));
-    const __m512i shifted = _mm512_max_epi32(_mm512_add_epi32(whole, _mm512_set1_epi32(128)), _mm512_setzero_si512());
-    _mm_storeu_si128((__m128i *)out, _mm512_cvtusepi32_epi8(shifted));
-}
+ALWAYS floats sigmoid(floats x) { return inverse(1.f + exponential(-x)); }
+ALWAYS floats hyperbolic_tangent(floats x) { return sigmoid(x + x) * 2.f - 1.f; }
 
 /* A block's sums for `rows` texts, added to what `sums` begins with. */
-ALWAYS void block_float(int rows, const struct product *by, int block, const float *const *x, __m512 sums[][GATES]) {
+ALWAYS void block_float(int rows, const struct product *by, int block, const float *const *x, floats sums[][GATES]) {
     const float *weights = (const float *)by->weights + (size_t)block * BLOCK * by->inputs;
     for (int k = 0; k < by->inputs; k++, weights += BLOCK)
         for (int gate = 0; gate < GATES; gate++) {
-            const __m512 weight = _mm512_loadu_ps(weights + gate * UNITS);
+            const floats weight = load(weights + gate * UNITS);
             for (int row = 0; row < rows; row++)
-                sums[row][gate] = _mm512_fmadd_ps(weight, _mm512_set1_ps(x[row][k]), sums[row][gate]);
+                sums[row][gate] = weight * all(x[row][k]) + sums[row][gate];
         }
 }
 
-/* What _mm512_dpbusd_epi32 does; with that, GCC 12 copies each sum twice an instruction. */
-ALWAYS void add_products(__m512i *sums, __m512i inputs, __m512i weights) {
-    __asm__("vpdpbusd %2, %1, %0" : "+v"(*sums) : "v"(inputs), "v"(weights));
+#if INT8
+/* Floats from -range to range as 0 to 255, rounded as ONNX Runtime does it. */
+ALWAYS void quantise(floats values, float inverse, uint8_t *out) {
+#ifdef __AVX512VNNI__
+    const __m512i whole = _mm512_add_epi32(_mm512_cvtps_epi32(values * inverse), _mm512_set1_epi32(128));
+    _mm_storeu_si128((__m128i *)out, _mm512_cvtusepi32_epi8(_mm512_max_epi32(whole, _mm512_setzero_si512())));
+#else
+    const __m256i whole = _mm256_add_epi32(_mm256_cvtps_epi32(values * inverse), _mm256_set1_epi32(128));
+    const __m128i halves = _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+    _mm_storel_epi64((__m128i *)out, _mm_packus_epi16(halves, halves));
+#endif
 }
 
-ALWAYS void block_int8(int rows, const struct product *by, int block, const uint8_t *const *x, __m512 sums[][GATES]) {
+/* Adds four products each to as many sums as a vector has. */
+#ifdef __AVX512VNNI__
+ALWAYS wholes beginning(const int32_t *offsets) { return load_wholes(offsets); }
+ALWAYS void add_products(wholes *sums, wholes inputs, wholes weights) {
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(*sums) : "v"(inputs), "v"(weights)); /* GCC 12's own copies each sum twice */
+}
+#else
+/* Inputs are made -128 to 127, which needs no offsets, and their signs the weights': two products fit into 16 bits. */
+ALWAYS wholes beginning(const int32_t *offsets) {
+    (void)offsets;
+    return (wholes){0};
+}
+ALWAYS void add_products(wholes *sums, wholes inputs, wholes weights) {
+    const __m256i x = _mm256_xor_si256((__m256i)inputs, _mm256_set1_epi8(-128));
+    const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(x), _mm256_sign_epi8((__m256i)weights, x));
+    *sums += (wholes)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+}
+#endif
+
+ALWAYS void block_int8(int rows, const struct product *by, int block, const uint8_t *const *x, floats sums[][GATES]) {
     const int8_t *weights = (const int8_t *)by->weights + (size_t)block * BLOCK * by->inputs;
-    __m512i whole[TOGETHER][GATES];
+    wholes whole[TOGETHER][GATES];
     for (int row = 0; row < rows; row++)
         for (int gate = 0; gate < GATES; gate++)
-            whole[row][gate] = _mm512_loadu_si512(by->offsets + block * BLOCK + gate * UNITS);
-    for (int k = 0; k < by->inputs; k += 4, weights += 4 * BLOCK) {
-        __m512i four[TOGETHER];
+            whole[row][gate] = beginning(by->offsets + block * BLOCK + gate * UNITS);
+    for (int k = 0; k < by->inputs; k += FOUR, weights += FOUR * BLOCK) {
+        wholes four[TOGETHER];
         for (int row = 0; row < rows; row++) {
             int32_t bytes;
-            memcpy(&bytes, x[row] + k, 4);
-            four[row] = _mm512_set1_epi32(bytes);
+            memcpy(&bytes, x[row] + k, FOUR);
+            four[row] = bytes - (wholes){0};
         }
         for (int gate = 0; gate < GATES; gate++) {
-            const __m512i weight = _mm512_loadu_si512(weights + gate * BLOCK);
-            for (int row = 0; row < rows; row++)
-                add_products(&whole[row][gate], four[row], weight);
+            const wholes weight = load_wholes(weights + gate * FOUR * UNITS);
+            for (int row = 0; row < rows; row++) add_products(&whole[row][gate], four[row], weight);
         }
     }
     for (int gate = 0; gate < GATES; gate++) {
-        const __m512 scale = _mm512_loadu_ps(by->scales + block * BLOCK + gate * UNITS);
+        const floats scale = load(by->scales + block * BLOCK + gate * UNITS);
         for (int row = 0; row < rows; row++)
-            sums[row][gate] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(whole[row][gate]), scale, sums[row][gate]);
+            sums[row][gate] = __builtin_convertvector(whole[row][gate], floats) * scale + sums[row][gate];
     }
 }
+#else /* never called: no layer is int8 where plaudit_int8 is 0 */
+#define quantise(values, inverse, out) (void)(inverse)
+#define block_int8(rows, by, block, x, sums) (void)(x)
+#endif
 
 /* The buffers of one call. */
 struct run {
@@ -145,10 +217,10 @@ struct run {
 ALWAYS void inward_rows(int rows, const struct run *run, int block, const void *x, float *gates) {
     const struct product *by = &run->layer->inward;
     const int wide = GATES * run->layer->hidden;
-    __m512 sums[TOGETHER][GATES];
+    floats sums[TOGETHER][GATES];
     for (int row = 0; row < rows; row++)
         for (int gate = 0; gate < GATES; gate++)
-            sums[row][gate] = _mm512_loadu_ps(run->layer->biases + block * BLOCK + gate * UNITS);
+            sums[row][gate] = load(run->layer->biases + block * BLOCK + gate * UNITS);
     if (run->layer->int8) {
         const uint8_t *of[TOGETHER];
         for (int row = 0; row < rows; row++) of[row] = (const uint8_t *)x + (size_t)row * by->inputs;
@@ -160,7 +232,7 @@ ALWAYS void inward_rows(int rows, const struct run *run, int block, const void *
     }
     for (int row = 0; row < rows; row++)
         for (int gate = 0; gate < GATES; gate++)
-            _mm512_storeu_ps(gates + (size_t)row * wide + block * BLOCK + gate * UNITS, sums[row][gate]);
+            store(gates + (size_t)row * wide + block * BLOCK + gate * UNITS, sums[row][gate]);
 }
 
 /* The products of `words` words of one text with the inputs' weights, and the biases. */
@@ -172,12 +244,7 @@ static void inward(const struct run *run, const float *x, int words, float *gate
     if (run->layer->int8) {
         const int count = words * by->inputs;
         const float inverse = 127.5f / by->range;
-        int i = 0;
-        for (; i + UNITS <= count; i += UNITS) quantise(_mm512_loadu_ps(x + i), inverse, run->inputs + i);
-        if (i < count) {
-            const __m512 last = _mm512_maskz_loadu_ps((__mmask16)((1 << (count - i)) - 1), x + i);
-            quantise(last, inverse, run->inputs + i);
-        }
+        for (int i = 0; i < count; i += UNITS) quantise(load(x + i), inverse, run->inputs + i);
         rows = (const char *)run->inputs;
         size = by->inputs;
     }
@@ -193,10 +260,10 @@ static void inward(const struct run *run, const float *x, int words, float *gate
 ALWAYS void step_rows(int rows, const struct run *run, int block, int text, const float *const *gates,
                       const float *const *last, float *const *states) {
     const int hidden = run->layer->hidden, unit = block * UNITS;
-    __m512 sums[TOGETHER][GATES];
+    floats sums[TOGETHER][GATES];
     for (int row = 0; row < rows; row++)
         for (int gate = 0; gate < GATES; gate++)
-            sums[row][gate] = _mm512_loadu_ps(gates[row] + block * BLOCK + gate * UNITS);
+            sums[row][gate] = load(gates[row] + block * BLOCK + gate * UNITS);
     if (run->layer->int8) {
         const uint8_t *of[TOGETHER];
         for (int row = 0; row < rows; row++) of[row] = run->states[0] + (size_t)(text + row) * hidden;
@@ -206,11 +273,11 @@ ALWAYS void step_rows(int rows, const struct run *run, int block, int text, cons
     }
     for (int row = 0; row < rows; row++) {
         float *cell = run->cells + (size_t)(text + row) * hidden + unit;
-        const __m512 kept = _mm512_mul_ps(sigmoid(sums[row][1]), _mm512_loadu_ps(cell));
-        const __m512 next = _mm512_fmadd_ps(sigmoid(sums[row][0]), hyperbolic_tangent(sums[row][2]), kept);
-        const __m512 state = _mm512_mul_ps(sigmoid(sums[row][3]), hyperbolic_tangent(next));
-        _mm512_storeu_ps(cell, next);
-        _mm512_storeu_ps(states[row] + unit, state);
+        const floats kept = sigmoid(sums[row][1]) * load(cell);
+        const floats next = sigmoid(sums[row][0]) * hyperbolic_tangent(sums[row][2]) + kept;
+        const floats state = sigmoid(sums[row][3]) * hyperbolic_tangent(next);
+        store(cell, next);
+        store(states[row] + unit, state);
         if (run->layer->int8) quantise(state, 127.5f, run->states[1] + (size_t)(text + row) * hidden + unit);
     }
 }
@@ -310,31 +377,29 @@ static void project(const float *states, int64_t words, int hidden, const float 
                     float *products) {
     for (int64_t word = 0; word < words; word++, states += hidden)
         for (int unit = 0; unit < units; unit++) {
-            __m512 sum = _mm512_setzero_ps();
+            floats sums = all(0);
+            float sum = 0;
             for (int i = 0; i < hidden; i += UNITS)
-                sum = _mm512_fmadd_ps(_mm512_loadu_ps(states + i), _mm512_loadu_ps(weights + (size_t)unit * hidden + i), sum);
-            *products++ += _mm512_reduce_add_ps(sum) * share;
+                sums = load(states + i) * load(weights + (size_t)unit * hidden + i) + sums;
+            for (int i = 0; i < UNITS; i++) sum += sums[i];
+            *products++ += sum * share;
         }
 }
 
 /* Adds what each of the states' maxima counts to the first word that holds it. */
 static void spread(const float *states, int64_t words, int hidden, const float *weights, int units, float *evidence) {
     for (int begin = 0; begin < hidden; begin += UNITS) {
-        __m512 highest = _mm512_loadu_ps(states + begin);
-        __m512i place = _mm512_setzero_si512();
+        floats highest = load(states + begin);
+        wholes place = {0};
         for (int64_t word = 1; word < words; word++) {
-            const __m512 value = _mm512_loadu_ps(states + word * hidden + begin);
-            const __mmask16 more = _mm512_cmp_ps_mask(value, highest, _CMP_GT_OQ);
-            highest = _mm512_mask_mov_ps(highest, more, value);
-            place = _mm512_mask_mov_epi32(place, more, _mm512_set1_epi32((int)word));
+            const floats value = load(states + word * hidden + begin);
+            const wholes more = value > highest;
+            highest = chosen(more, value, highest);
+            place = (more & (int32_t)word) | (~more & place);
         }
-        float values[UNITS];
-        int32_t places[UNITS];
-        _mm512_storeu_ps(values, highest);
-        _mm512_storeu_si512(places, place);
         for (int i = 0; i < UNITS; i++)
             for (int unit = 0; unit < units; unit++)
-                evidence[(size_t)places[i] * units + unit] += values[i] * weights[(size_t)unit * hidden + begin + i];
+                evidence[(size_t)place[i] * units + unit] += highest[i] * weights[(size_t)unit * hidden + begin + i];
     }
 }
 

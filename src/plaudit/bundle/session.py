@@ -1,4 +1,4 @@
-"""A bundle's network as what scores ids: its own recurrence, else an ONNX Runtime session. Knows no texts.
+"""A bundle's network as what scores ids: Plaudit's own functions, else an ONNX Runtime session. Knows no texts.
 
 The network may point to tensors of weights.safetensors, so that a large table lies on disk once. They are taken from
 the bytes that the manifest vouched for; no other file is ever read.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plaudit.bundle.bundle import NETWORK, VOCABULARY, WEIGHTS, Bundle
+from plaudit.bundle.compiled_kernel import library
 from plaudit.bundle.pointers import files_pointed_to
-from plaudit.bundle.recurrence import EMBEDDING, SCALE, Recurrence, library
+from plaudit.bundle.recurrence import Recurrence
+from plaudit.bundle.weights import EMBEDDING, SCALE, Weights
 from plaudit.errors import BundleError
 from plaudit.text.encoding import pad
 
@@ -31,7 +34,7 @@ Scorer = Callable[[Sequence[Sequence[int]]], Sequence[NDArray[np.float32]]]
 
 def scorer(bundle: Bundle) -> Scorer:
     """What scores ``bundle``'s ids fastest here. Raises BundleError, one sentence, for what Plaudit did not make."""
-    found = _recurrence(bundle)
+    found = _own(bundle)
     if found is not None:
         _made_here(bundle)
         return found
@@ -39,16 +42,23 @@ def scorer(bundle: Bundle) -> Scorer:
     return lambda rows: session.run(None, {"ids": pad(rows)})[0]
 
 
-def _recurrence(bundle: Bundle) -> Recurrence | None:
-    """None where it cannot score the bundle, of which ONNX Runtime then says what is wrong, if anything is."""
-    functions, last = library(), bundle.vocabulary.size - 1
+def _own(bundle: Bundle) -> Scorer | None:
+    """Plaudit's own way with the weights; None where ONNX Runtime is faster, or has to say what is wrong with them."""
+    stored, last = tensors(bundle), bundle.vocabulary.size - 1
+    found: Scorer
     try:
-        found = Recurrence(tensors(bundle), functions) if functions else None
-        if found and found.words == last + 1 and _sound(found([[last]])[0], bundle):
-            return found
+        if stored.keys() == {EMBEDDING}:
+            table = stored[EMBEDDING].astype(np.float32, copy=False)
+            words, found = len(table), lambda rows: [table[np.asarray(row, np.int64)] for row in rows]
+        else:
+            weights = Weights.of(stored)
+            functions = library()
+            if functions is None and find_spec("onnxruntime"):
+                return None
+            words, found = len(weights.table), Recurrence(weights, functions)
+        return found if words == last + 1 and _sound(found([[last]])[0], bundle) else None
     except (KeyError, ValueError, IndexError, TypeError):
-        pass  # the tensors of another network
-    return None
+        return None  # the tensors of another network
 
 
 def _sound(evidence: NDArray[np.float32], bundle: Bundle) -> bool:
@@ -71,10 +81,13 @@ def _made_here(bundle: Bundle) -> None:
 
 def open_session(bundle: Bundle) -> onnxruntime.InferenceSession:
     """The session, tried once. Raises BundleError, one sentence, for what is not a network that Plaudit made."""
-    import onnxruntime  # a fifth of a server's start, which `Recurrence` saves
-
     _made_here(bundle)
     name = _network(bundle)
+    try:
+        import onnxruntime
+    except ImportError:
+        why = f"{name.with_name(WEIGHTS)} holds no network that Plaudit trains: train it again"
+        raise BundleError(f"{why}, or let ONNX Runtime try: pip install 'plaudit[onnx]'") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # an LSTM's steps are too short to share out
     options.log_severity_level = 4

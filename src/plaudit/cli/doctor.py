@@ -16,7 +16,7 @@ from plaudit.errors import BundleError
 from plaudit.text.download import cache_folder
 from plaudit.version import __version__
 
-SERVING_PARTS = ("numpy", "onnxruntime", "regex", "starlette", "fastapi", "uvicorn", "click", "tqdm")
+SERVING_PARTS = ("numpy", "regex", "starlette", "fastapi", "uvicorn", "click", "tqdm")
 
 
 @click.command(
@@ -82,14 +82,18 @@ def _version(name: str) -> str | None:
 
 def _scoring() -> str:
     """What LSTMs are scored with here."""
-    from plaudit.bundle.recurrence import LIBRARY, library
+    from plaudit.bundle.compiled_kernel import LIBRARIES, library
     from plaudit.compiled import wanted
 
-    if library():
-        return "compiled for AVX-512"
+    found = library()
+    if found:
+        return f"compiled for {next(name for name, path in LIBRARIES.items() if str(path) == found._name)}"
+    faster = "pip install 'plaudit[onnx]' makes it up to ten times as fast"
+    by = "ONNX Runtime" if _version("onnxruntime") else f"NumPy; {faster}"
     if not wanted():
-        return "ONNX Runtime (PLAUDIT_COMPILED is 0)"
-    return f"ONNX Runtime ({'this processor has no AVX-512 with VNNI' if LIBRARY.exists() else 'nothing is compiled'})"
+        return f"{by} (PLAUDIT_COMPILED is 0)"
+    there = any(path.exists() for path in LIBRARIES.values())
+    return f"{by} ({'this processor has no AVX2' if there else 'nothing is compiled'})"
 
 
 def _examined(path: Path) -> dict[str, Any]:

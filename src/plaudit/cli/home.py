@@ -8,7 +8,7 @@ from pathlib import Path
 
 from plaudit.bundle.bundle import SHIPPED
 
-LEARNING_PARTS = ("torch", "onnx", "safetensors")
+LEARNING_PARTS = ("torch", "onnx", "onnxruntime", "safetensors")
 
 
 def home() -> Path:

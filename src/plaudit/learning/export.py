@@ -22,12 +22,12 @@ from safetensors.numpy import save as to_safetensors
 
 from plaudit.bundle.bundle import WEIGHTS
 from plaudit.bundle.quantisation import int8_gates, int8_rows, largest
+from plaudit.bundle.weights import EMBEDDING, SCALE
 from plaudit.learning.network import LSTMS, Network
 
 OPSET = 17
 IR_VERSION = 8
 MICROSOFT = "com.microsoft"
-EMBEDDING, SCALE = "embedding.weight", "embedding.scale"
 Arrays = dict[str, NDArray[Any]]
 Singles = NDArray[np.float32]
 

@@ -75,7 +75,14 @@ def run(servers: list[Server], ready: Callable[[], Awaitable[None]]) -> None:
 
 async def _run(servers: list[Server], ready: Callable[[], Awaitable[None]]) -> None:
     configs = [
-        uvicorn.Config(server.app, log_level="warning", lifespan="on", proxy_headers=False, timeout_graceful_shutdown=5)
+        uvicorn.Config(
+            server.app,
+            log_level="warning",
+            access_log=False,
+            lifespan="on",
+            proxy_headers=False,
+            timeout_graceful_shutdown=5,
+        )  # fmt: skip
         for server in servers
     ]
     running = [_Quiet(config) for config in configs]

@@ -61,12 +61,11 @@ class Batcher:
         self._last = connection
         if len(body) > SHORT:
             return await self._wait(Asked(kind, work=partial(_answered, self._model, body, content_type, kind)))
-        if alone:
-            return _answered(self._model, body, content_type, kind)
         request = handlers.input_fn(body, content_type)
         if request.texts is None:
             return await self._wait(Asked(kind, work=partial(_judged, self._model, request, kind)))
-        return await self._wait(Asked(kind, request.single, self._model.read(request.texts, kind in EXPLAINED)))
+        asked = Asked(kind, request.single, self._model.read(request.texts, kind in EXPLAINED))
+        return self._written(asked, self._model.score(asked.read)) if alone else await self._wait(asked)
 
     async def close(self) -> None:
         """Ends the threads once those who wait have their answers."""
