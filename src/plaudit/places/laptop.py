@@ -82,7 +82,7 @@ async def _run(servers: list[Server], ready: Callable[[], Awaitable[None]]) -> N
             lifespan="on",
             proxy_headers=False,
             timeout_graceful_shutdown=5,
-        )  # fmt: skip
+        )
         for server in servers
     ]
     running = [_Quiet(config) for config in configs]
