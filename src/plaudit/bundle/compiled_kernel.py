@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -21,7 +22,6 @@ LIBRARIES = {
 """What recurrence.c is compiled for, the fastest first."""
 TOGETHER = 4
 """Inputs that one instruction multiplies in int8."""
-UNKNOWN_ID = -2
 Places = NDArray[np.int64]
 
 
@@ -33,13 +33,14 @@ def library() -> ctypes.CDLL | None:
 
 def functions(path: Path) -> ctypes.CDLL | None:
     """The compiled functions at ``path``, unless the processor lacks what they use."""
-    names = ("plaudit_supported", "plaudit_layout", "plaudit_units", "plaudit_int8", "plaudit_evidence")
-    found = opened(path, *names)
+    asked = ("plaudit_supported", "plaudit_layout", "plaudit_units", "plaudit_int8")
+    found = opened(path, *asked, "plaudit_room", "plaudit_evidence")
     layout = 1000 * ctypes.sizeof(_Network) + ctypes.sizeof(_Layer)
     if found is None or not found.plaudit_supported() or found.plaudit_layout() != layout:
         return None
-    address = ctypes.c_void_p
-    found.plaudit_evidence.argtypes = (address, address, address, ctypes.c_int32, address)
+    address, number = ctypes.c_void_p, ctypes.c_int32
+    found.plaudit_room.argtypes, found.plaudit_room.restype = (address, address, number), ctypes.c_int64
+    found.plaudit_evidence.argtypes = (address, address, address, number, address, address)
     return found
 
 
@@ -47,7 +48,7 @@ class CompiledKernel:
     """From words' ids to their evidence. Safe to use from several threads."""
 
     def __init__(self, weights: Weights, functions: ctypes.CDLL) -> None:
-        self._functions = functions
+        self._functions, self._room = functions, _Room()
         self._kept = kept = _Kept(functions.plaudit_units())
         self._words, self._units = len(weights.table), weights.units
         ends = None
@@ -68,12 +69,25 @@ class CompiledKernel:
 
         Raises IndexError for ids that the table does not hold.
         """
+        network, texts, places = ctypes.addressof(self._network), len(starts) - 1, starts.ctypes.data
+        room = self._room.of(self._functions.plaudit_room(network, places, texts))
         evidence = np.empty((len(ids), self._units), dtype=np.float32)
-        addresses = (ctypes.addressof(self._network), ids.ctypes.data, starts.ctypes.data)
-        failed = self._functions.plaudit_evidence(*addresses, len(starts) - 1, evidence.ctypes.data)
-        if failed:
-            raise IndexError(f"ids lie between 0 and {self._words - 1}") if failed == UNKNOWN_ID else MemoryError
+        taken = (network, ids.ctypes.data, places, texts, evidence.ctypes.data, room.ctypes.data)
+        if self._functions.plaudit_evidence(*taken):
+            raise IndexError(f"ids lie between 0 and {self._words - 1}")
         return evidence
+
+
+class _Room(threading.local):
+    """Each thread's memory for what is between ids and evidence. It is kept: anew, its pages cost as much as the steps."""
+
+    def __init__(self) -> None:
+        self._held = np.empty(0, dtype=np.uint8)
+
+    def of(self, size: int) -> NDArray[np.uint8]:
+        if len(self._held) < size:
+            self._held = np.empty(size, dtype=np.uint8)
+        return self._held
 
 
 class _Product(ctypes.Structure):

@@ -8,7 +8,7 @@
    have words are the first ones. A text's states are the same to the bit whichever texts are beside it. */
 
 #include <stdint.h>
-#include <stdlib.h>
+#include <stddef.h>
 #include <string.h>
 
 /* Floats of a vector, and texts whose sums fit into the registers beside the weights. */
@@ -29,6 +29,7 @@
 #define INT8 0
 #endif
 #define GATES 4
+#define UNKNOWN_ID 1
 #define BLOCK (UNITS * GATES)
 #define FOUR 4       /* inputs that one instruction multiplies in int8 */
 #define STEPS 128    /* steps of texts whose inputs are multiplied at once: what they take stays in the cache */
@@ -323,44 +324,55 @@ static void walk(struct run *run, int chunk, const float *inputs, const int64_t 
     }
 }
 
+/* Memory comes from the caller, who keeps it: what malloc gives and takes back costs a page's fault each 4 kB. */
 static size_t whole_lines(size_t size) { return (size + 63) / 64 * 64; }
 
-/* The states (words of all texts, hidden) of a layer whose inputs are (words of all texts, inputs), or -1. */
-static int lstm(const struct layer *layer, const float *inputs, const int64_t *starts, int texts, int backward,
-                float *states) {
-    const size_t hidden = layer->hidden, chunk = texts < STEPS ? STEPS / texts : 1;
-    const size_t sizes[] = {
-        sizeof(float) * texts * chunk * GATES * hidden, sizeof(float) * texts * hidden, texts * hidden, texts * hidden,
-        chunk * layer->inward.inputs + UNITS, sizeof(float) * hidden, 3 * sizeof(void *) * texts,
-    };
+enum { GATE_SUMS, CELLS, STATES, NEXT_STATES, INPUTS, NOTHING, POINTERS, BUFFERS };
+
+static int steps_at_once(int texts) { return texts < STEPS ? STEPS / texts : 1; }
+
+/* The bytes that a layer's steps take, and each buffer's. */
+static size_t sizes_of(const struct layer *layer, int texts, size_t *sizes) {
+    const size_t hidden = layer->hidden, chunk = steps_at_once(texts);
     size_t total = 0;
-    for (int i = 0; i < 7; i++) total += whole_lines(sizes[i]);
-    char *memory = aligned_alloc(64, total), *parts[7];
-    if (!memory) return -1;
-    total = 0;
-    for (int i = 0; i < 7; i++) {
-        parts[i] = memory + total;
-        total += whole_lines(sizes[i]);
-    }
-    struct run run = {layer, (float *)parts[0], (float *)parts[1], {(uint8_t *)parts[2], (uint8_t *)parts[3]},
-                      (uint8_t *)parts[4], (float *)parts[5]};
-    memset(run.cells, 0, sizes[1]);
-    memset(run.states[0], 128, sizes[2]); /* nothing, from 0 to 255 */
-    memset(run.states[1], 128, sizes[3]);
-    memset(run.nothing, 0, sizes[5]);
-    const float **pointers = (const float **)parts[6];
-    walk(&run, (int)chunk, inputs, starts, texts, backward, states, pointers, pointers + texts,
-         (float **)(pointers + 2 * texts));
-    free(memory);
-    return 0;
+    sizes[GATE_SUMS] = sizeof(float) * texts * chunk * GATES * hidden;
+    sizes[CELLS] = sizeof(float) * texts * hidden;
+    sizes[STATES] = sizes[NEXT_STATES] = texts * hidden;
+    sizes[INPUTS] = chunk * layer->inward.inputs;
+    sizes[NOTHING] = sizeof(float) * hidden;
+    sizes[POINTERS] = 3 * sizeof(void *) * texts;
+    for (int i = 0; i < BUFFERS; i++) total += whole_lines(sizes[i]);
+    return total;
 }
 
-/* The vectors of words, up to whole units. Returns -2 for an id that the table does not hold. */
+/* The states (words of all texts, hidden) of a layer whose inputs are (words of all texts, inputs). */
+static void lstm(const struct layer *layer, const float *inputs, const int64_t *starts, int texts, int backward,
+                 float *states, char *memory) {
+    size_t sizes[BUFFERS];
+    char *parts[BUFFERS];
+    sizes_of(layer, texts, sizes);
+    for (int i = 0; i < BUFFERS; i++) {
+        parts[i] = memory;
+        memory += whole_lines(sizes[i]);
+    }
+    struct run run = {layer, (float *)parts[GATE_SUMS], (float *)parts[CELLS],
+                      {(uint8_t *)parts[STATES], (uint8_t *)parts[NEXT_STATES]}, (uint8_t *)parts[INPUTS],
+                      (float *)parts[NOTHING]};
+    memset(run.cells, 0, sizes[CELLS]);
+    memset(run.states[0], 128, sizes[STATES]); /* nothing, from 0 to 255 */
+    memset(run.states[1], 128, sizes[NEXT_STATES]);
+    memset(run.nothing, 0, sizes[NOTHING]);
+    const float **pointers = (const float **)parts[POINTERS];
+    walk(&run, steps_at_once(texts), inputs, starts, texts, backward, states, pointers, pointers + texts,
+         (float **)(pointers + 2 * texts));
+}
+
+/* The vectors of words, up to whole units. Returns UNKNOWN_ID for an id that the table does not hold. */
 static int look_up(const struct network *network, const int64_t *ids, int64_t words, int wide, float *vectors) {
     const int inputs = network->inputs;
     for (int64_t word = 0; word < words; word++, vectors += wide) {
         const int64_t id = ids[word];
-        if (id < 0 || id >= network->words) return -2;
+        if (id < 0 || id >= network->words) return UNKNOWN_ID;
         if (network->scales) {
             const int8_t *row = (const int8_t *)network->table + id * inputs;
             for (int i = 0; i < inputs; i++) vectors[i] = (float)row[i] * network->scales[id];
@@ -427,36 +439,51 @@ static void differences(const struct network *network, const int64_t *starts, in
             }
 }
 
-/* The evidence (words of all texts, units) of words' ids. Text i's words are those from starts[i] to starts[i + 1]; the
-   longest text is first. Returns 0; -1 where memory has run out, -2 for an id that the table does not hold. */
-int plaudit_evidence(const struct network *network, const int64_t *ids, const int64_t *starts, int32_t texts,
-                     float *evidence) {
-    const int64_t words = starts[texts];
-    int widest = 0, failed = 0;
+/* The bytes of a layer's inputs, of all words. */
+static size_t inputs_size(const struct network *network, int64_t words) {
+    int widest = 0;
     for (int way = 0; way < 2; way++)
         for (int i = 0; i < network->ways[way].count; i++) {
             const struct layer *layer = network->ways[way].layers + i;
             if (layer->hidden > widest) widest = layer->hidden;
             if (layer->inward.inputs > widest) widest = layer->inward.inputs;
         }
-    const size_t size = whole_lines(sizeof(float) * words * widest);
-    char *memory = aligned_alloc(64, 2 * size + 64);
-    if (!memory) return -1;
+    return whole_lines(sizeof(float) * words * widest);
+}
+
+/* The bytes of memory that `plaudit_evidence` wants. */
+int64_t plaudit_room(const struct network *network, const int64_t *starts, int32_t texts) {
+    size_t most = 0, sizes[BUFFERS];
+    for (int way = 0; way < 2; way++)
+        for (int i = 0; i < network->ways[way].count; i++) {
+            const size_t size = sizes_of(network->ways[way].layers + i, texts, sizes);
+            if (size > most) most = size;
+        }
+    return (int64_t)(64 + 2 * inputs_size(network, starts[texts]) + most);
+}
+
+/* The evidence (words of all texts, units) of words' ids. Text i's words are those from starts[i] to starts[i + 1]; the
+   longest text is first. `memory` is what it writes to besides. Returns 0, or UNKNOWN_ID for one that the table
+   does not hold. */
+int plaudit_evidence(const struct network *network, const int64_t *ids, const int64_t *starts, int32_t texts,
+                     float *evidence, char *memory) {
+    const int64_t words = starts[texts];
+    const size_t size = inputs_size(network, words);
+    memory += -(uintptr_t)memory % 64;
     memset(evidence, 0, sizeof(float) * words * network->units);
-    for (int way = 0; way < 2 && !failed; way++) {
+    for (int way = 0; way < 2; way++) {
         const struct layer *layers = network->ways[way].layers;
         if (!network->ways[way].count) continue;
         float *from = (float *)memory, *to = (float *)(memory + size);
-        failed = look_up(network, ids, words, layers[0].inward.inputs, from);
-        for (int i = 0; i < network->ways[way].count && !failed; i++) {
-            failed = lstm(layers + i, from, starts, texts, way, to);
+        if (look_up(network, ids, words, layers[0].inward.inputs, from)) return UNKNOWN_ID;
+        for (int i = 0; i < network->ways[way].count; i++) {
+            lstm(layers + i, from, starts, texts, way, to, memory + 2 * size);
             float *read = from;
             from = to;
             to = read;
         }
-        if (!failed) read_states(network, way, from, starts, texts, evidence);
+        read_states(network, way, from, starts, texts, evidence);
     }
-    if (!failed && network->bias) differences(network, starts, texts, evidence);
-    free(memory);
-    return failed;
+    if (network->bias) differences(network, starts, texts, evidence);
+    return 0;
 }
