@@ -151,11 +151,14 @@ def _serving(found: dict[str, Any]) -> list[Row]:
     rounded, moved = found["original_int8"], found["int8"]["points_of_accuracy"]
     int8 = f"int8 weights, which move accuracy by {moved:+.2f} points"
     alone_int8 = rounded["one_client_milliseconds"]["plaudit"]
+    of_network = "the network alone takes {:.2f} ms; int8 weights take {:.2f}".format(
+        *(found["network"][side]["milliseconds_of_a_review_alone"]["plaudit"]["median"] for side in ("original", "original_int8"))
+    )
     return [
         *(_network(name, found["network"][side]) for side, name in NETWORKS.items() if found["network"][side]),
-        _under(what, "p50", alone["plaudit"]["p50"], 1.5, " ms", _pace(found), 2),
+        _under(what, "p50", alone["plaudit"]["p50"], 1.5, " ms", of_network, 2),
         _under(what, f"p50, {int8}", alone_int8["p50"], 1.5, " ms", _pace(found), 2),
-        _under(what, "p99", alone["plaudit"]["p99"], 5, " ms", _pace(found)),
+        _under(what, "p99", alone["plaudit"]["p99"], 5, " ms", of_network),
         _under(what, "p99, int8 weights", alone_int8["p99"], 5, " ms", _pace(found)),
         *(
             Row(what, name, f"{_told(peers[peer], '', 2)} times our p50", "ahead", peers[peer]["median"] > 1, EVEN)
