@@ -151,9 +151,10 @@ def _serving(found: dict[str, Any]) -> list[Row]:
     rounded, moved = found["original_int8"], found["int8"]["points_of_accuracy"]
     int8 = f"int8 weights, which move accuracy by {moved:+.2f} points"
     alone_int8 = rounded["one_client_milliseconds"]["plaudit"]
-    of_network = "the network alone takes {:.2f} ms; int8 weights take {:.2f}".format(
-        *(found["network"][side]["milliseconds_of_a_review_alone"]["plaudit"]["median"] for side in ("original", "original_int8"))
-    )
+    of_network = _pace(found)
+    if networks := [found["network"][side] for side in ("original", "original_int8") if found["network"][side]]:
+        times = [each["milliseconds_of_a_review_alone"]["plaudit"]["median"] for each in networks]
+        of_network = "the network alone takes {:.2f} ms; int8 weights take {:.2f}".format(*times)
     return [
         *(_network(name, found["network"][side]) for side, name in NETWORKS.items() if found["network"][side]),
         _under(what, "p50", alone["plaudit"]["p50"], 1.5, " ms", of_network, 2),
