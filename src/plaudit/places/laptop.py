@@ -79,6 +79,7 @@ async def _run(servers: list[Server], ready: Callable[[], Awaitable[None]]) -> N
             server.app,
             log_level="warning",
             access_log=False,
+            ws="none",
             lifespan="on",
             proxy_headers=False,
             timeout_graceful_shutdown=5,
