@@ -11,14 +11,14 @@ from benchmarks.archive import find
 
 NAMES = {
     "words": "words identical to the oracle's on 100,000 texts, 5 minutes",
-    "preparing": "archive to encoded data set, and the memory of a table of a million reviews, 5 minutes",
+    "preparing": "archive to encoded data set, and the memory of a table of a million reviews, 3 minutes",
     "training": "an epoch against the original's loop, 5 minutes",
     "road": "archive to a model against the original's road, 6 minutes",
     "accuracy": "three seeds on IMDb, and the endpoint against the process, 30 minutes",
     "small_data": "every recipe with 200, 1,000 and 5,000 reviews, five draws of each, an hour",
     "ladder": "every recipe on IMDb from archive to test figures, hours",
-    "serving": "one review a request over HTTP, beside four frameworks, 11 minutes",
-    "starting": "a server's first answer, memory and size on disk, 5 minutes",
+    "serving": "one review a request over HTTP, beside four frameworks, 9 minutes",
+    "starting": "a server's first answer, memory and size on disk, 3 minutes",
     "function": "the Lambda function's zip: size, and a fresh process's first answer, 1 minute",
 }
 WITHOUT_ARCHIVE = {"function", "serving", "starting"}

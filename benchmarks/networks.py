@@ -18,7 +18,7 @@ from plaudit.bundle.weights import Weights
 from plaudit.text.encoder import Encoder
 from plaudit.text.encoding import pad
 
-ROUNDS, ROUNDS_OF_ALL, ALONE, TOGETHER = 7, 2, 60, 240
+ROUNDS, ROUNDS_OF_ALL, ALONE, TOGETHER = 7, 1, 60, 240
 Rows = Sequence[Sequence[int]]
 
 

@@ -33,7 +33,7 @@ from plaudit.text.prepared import Prepared, prepare
 from plaudit.text.reviews import Reviews
 from plaudit.text.sources import read_reviews
 
-ROUNDS = {"original": 4, "original_int8": 3, "shipped": 2}
+ROUNDS = {"original": 3, "original_int8": 3, "shipped": 2}
 REVIEWS, WORDS = 2_000, 230
 SECONDS = {1: 2, 64: 3}
 EXPLAINED = "application/json"

@@ -6,12 +6,12 @@ import shlex
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from plaudit.text.prepared import Reading
-from plaudit.text.tables import Columns
+if TYPE_CHECKING:
+    from plaudit.text.tables import Columns
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,6 +44,8 @@ def column_options(command: F) -> F:
 
 def columns_from(options: dict[str, Any]) -> Columns:
     """Takes the column options out of ``options``."""
+    from plaudit.text.tables import Columns
+
     return Columns(
         text=options.pop("text_column"),
         label=options.pop("label_column"),
@@ -73,6 +75,7 @@ def recipe_options(command: F) -> F:
 def reading_options(command: F) -> F:
     """--recipe and the flags of the settings that preparing reviews depends on."""
     from plaudit.learning.recipes import settings_of_a_recipe
+    from plaudit.text.prepared import Reading
 
     reading = {setting.name for setting in fields(Reading)}
     return _recipe_flags(command, [setting for setting in settings_of_a_recipe() if setting.name in reading])
