@@ -35,9 +35,10 @@ def compare(path: Path, texts: Sequence[str]) -> dict[str, Any] | None:
     sides: dict[str, Callable[[Rows], object]] = {
         "plaudit": Recurrence(weights, best),
         "onnxruntime": lambda rows: session.run(None, {"ids": pad(rows)}),
-        "plaudit_with_avx2": Recurrence(weights, functions(LIBRARIES["AVX2"])),
         "plaudit_with_numpy": Recurrence(weights, None),
     }
+    if avx2 := functions(LIBRARIES["AVX2"]):
+        sides["plaudit_with_avx2"] = Recurrence(weights, avx2)
     alone: dict[str, list[float]] = {side: [] for side in sides}
     together: dict[str, list[float]] = {side: [] for side in sides}
     for turn in range(ROUNDS):

@@ -86,6 +86,12 @@ def test_whoever_stops_half_way_leaves_nothing_behind(tmp_path: Path) -> None:
         pytest.param(gzip.compress(b""), EOFError, "in the middle of a file", id="nothing, compressed"),
         pytest.param(gzip.compress(b"no tar in here" * 50), ValueError, "a file's header is not one", id="no tar"),
         pytest.param(
+            gzip.compress(b"name".ljust(124, b"\0") + b"-17\0".ljust(388, b"\0")),
+            ValueError,
+            "a file's header is not one",
+            id="less than nothing",
+        ),
+        pytest.param(
             gzip.compress(b"name".ljust(124, b"\0") + b"17\0".ljust(388, b"\0")),
             ValueError,
             "does not add up",

@@ -24,11 +24,13 @@ Kernel = Callable[[Places, Places], Singles]
 
 
 class Recurrence:
-    """Evidence of rows of ids. Safe to use from several threads; a row's evidence does not depend on the others."""
+    """Evidence of rows of ids. Safe to use from several threads.
+
+    A row's evidence does not depend on the others; on NumPy but for rounding.
+    """
 
     def __init__(self, weights: Weights, functions: ctypes.CDLL | None) -> None:
         """On the compiled ``functions``, or on NumPy where there are none."""
-        self.compiled = functions is not None
         self.words, self.units = len(weights.table), weights.units
         self._kernel: Kernel = (
             CompiledKernel(weights, functions) if functions else partial(numpy_kernel.evidence, weights)

@@ -51,10 +51,10 @@ def _own(bundle: Bundle) -> Scorer | None:
             table = stored[EMBEDDING].astype(np.float32, copy=False)
             words, found = len(table), lambda rows: [table[np.asarray(row, np.int64)] for row in rows]
         else:
-            weights = Weights.of(stored)
             functions = library()
             if functions is None and find_spec("onnxruntime"):
                 return None
+            weights = Weights.of(stored)
             words, found = len(weights.table), Recurrence(weights, functions)
         return found if words == last + 1 and _sound(found([[last]])[0], bundle) else None
     except (KeyError, ValueError, IndexError, TypeError):

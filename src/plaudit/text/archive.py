@@ -57,6 +57,8 @@ def _fields(header: bytes) -> tuple[bytes, int, bytes, bytes, bytes]:
     name, size, total, kind, standard, folder = HEADER.unpack(header)
     try:
         length, expected = (int(field.strip(b" \0") or b"0", 8) for field in (size, total))
+        if length < 0:
+            raise ValueError
     except ValueError:
         raise ValueError("a file's header is not one") from None
     with_spaces = expected + sum(total) - len(total) * ord(" ")  # in the header's sum its own field counts as spaces
