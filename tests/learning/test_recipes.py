@@ -57,7 +57,7 @@ def test_epochs_that_are_named_are_trained_with_few_reviews_too() -> None:
         ({"precision": "float16"}, "precision is one of auto"),
         ({"ngrams": 6}, "ngrams lies between 1 and 5"),
         ({"average": 1.0}, "average lies between 0 and 0.9999"),
-        ({"phrases": -1}, "phrases lies between 0"),
+        ({"phrases": -1}, "phrases is at least 0, not -1"),
         ({"colour": 1}, "no setting colour"),
         ({"kind": "linear"}, "no setting kind"),
     ],

@@ -96,7 +96,10 @@ class Recipe:
                 if value not in about["choices"]:
                     raise UsageError(f"{setting.name} is one of {', '.join(about['choices'])}, not {value!r}")
             elif not isinstance(value, str) and not about["low"] <= value <= about["high"]:
-                raise UsageError(f"{setting.name} lies between {about['low']} and {about['high']}, not {value}")
+                bounds = f"is at least {about['low']}"
+                if about["high"] < float("inf"):
+                    bounds = f"lies between {about['low']} and {about['high']}"
+                raise UsageError(f"{setting.name} {bounds}, not {value}")
 
     @classmethod
     def of(cls, name: str, **settings: Any) -> Recipe:
