@@ -37,18 +37,23 @@ def export(network: Network, int8: bool) -> tuple[bytes, bytes]:
 
     With ``int8`` the embedding is rounded to int8 and the rest of weights.safetensors to float16.
     """
+    kept = stored(network, int8)
+    content = to_safetensors(kept)
+    return content, _model(_Graph(int8), network, kept, _offsets(content)).SerializeToString()
+
+
+def stored(network: Network, int8: bool) -> Arrays:
+    """The tensors of that file by name."""
     weights: Arrays = {name: value.detach().float().cpu().numpy() for name, value in network.state_dict().items()}
-    kept = _rounded(weights) if int8 else weights
-    stored = to_safetensors(kept)
-    return stored, _model(_Graph(int8), network, kept, _offsets(stored)).SerializeToString()
+    return _rounded(weights) if int8 else weights
 
 
 def export_table(table: NDArray[np.float32]) -> tuple[bytes, bytes]:
     """The same for a linear model: ``table`` (ids, units) is each id's evidence."""
-    stored = to_safetensors({EMBEDDING: table})
+    content = to_safetensors({EMBEDDING: table})
     graph = _Graph(False)
     graph.node("Gather", [EMBEDDING, "ids"], "evidence")
-    return stored, _finished(graph, {EMBEDDING: table}, _offsets(stored)).SerializeToString()
+    return content, _finished(graph, {EMBEDDING: table}, _offsets(content)).SerializeToString()
 
 
 def _rounded(weights: Arrays) -> Arrays:
@@ -66,10 +71,10 @@ def restored(tensors: Mapping[str, NDArray[Any]]) -> dict[str, torch.Tensor]:
     return found
 
 
-def _offsets(stored: bytes) -> dict[str, tuple[int, int]]:
+def _offsets(content: bytes) -> dict[str, tuple[int, int]]:
     """Where each tensor of a safetensors file begins, and its length, in bytes."""
-    start = 8 + int.from_bytes(stored[:8], "little")
-    header = json.loads(stored[8:start])
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:start])
     spans = {name: entry["data_offsets"] for name, entry in header.items() if name != "__metadata__"}
     return {name: (start + begin, end - begin) for name, (begin, end) in spans.items()}
 
