@@ -34,9 +34,10 @@ def network(units: int = 1, **settings: Any) -> Network:
     return Network(recipe, WORDS, np.zeros(units)).eval()
 
 
-def expected(of: Network) -> np.ndarray[Any, Any]:
+def expected(of: Network, texts: Encoded = TEXTS) -> np.ndarray[Any, Any]:
+    """What torch says."""
     with torch.no_grad():
-        rows = [of(torch.from_numpy(text.astype(np.int64))[None]).sum((0, 1)).numpy() for text in TEXTS if len(text)]
+        rows = [of(torch.from_numpy(text.astype(np.int64))[None]).sum((0, 1)).numpy() for text in texts if len(text)]
     rows.insert(1, np.zeros_like(rows[0]))
     return np.array(rows)
 
@@ -74,3 +75,19 @@ def test_it_tells_how_far_it_is() -> None:
 def test_where_nothing_is_compiled_torch_judges(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("plaudit.learning.judging.library", lambda: None)
     assert not Judge.fits(network())
+
+
+@pytest.mark.parametrize("held", [0, 20])
+def test_while_it_learns_it_is_judged_by_the_words_that_it_has_then(held: int) -> None:
+    made = network(pooling="mean and max")
+    whole = Judge(made, Watch(), World()).evidence(TEXTS)
+    words = np.unique(np.concatenate([[0, 1], TEXTS.ids])).astype(np.int64)
+    made.narrow(words, held)
+    own = TEXTS.renumbered(words)
+    np.testing.assert_array_equal(Judge(made, Watch(), World()).evidence(own), whole)
+    with torch.no_grad():
+        moving = made.embedding if made.others is None else made.others
+        moving.weight.mul_(2)
+    moved = Judge(made, Watch(), World()).evidence(own)
+    assert np.abs(moved - whole).max() > 0.01
+    np.testing.assert_allclose(moved, expected(made, own), atol=0.03 * np.abs(moved).max())

@@ -26,7 +26,6 @@ from plaudit.errors import MissingExtra
 from plaudit.learning.bundling import Floats, biases_of
 from plaudit.learning.calibration import accuracy, fit_temperature, log_loss, probabilities
 from plaudit.learning.distributed import World
-from plaudit.learning.judging import Judge
 from plaudit.learning.lessons import Lessons, lessons
 from plaudit.learning.linear_training import linear_evidence, linear_model
 from plaudit.learning.network import Network, start_from
@@ -176,12 +175,8 @@ class Ensemble:
 
     def _network(self, name: str, training: Training) -> Taught:
         def teach() -> Taught:
-            network = training.learn()
-            weights = {name: value.cpu() for name, value in network.state_dict().items()}
-            evidence = training.evidence
-            if training.recipe.weights == "int8" and Judge.fits(network):
-                evidence = Judge(network, self.watch, self.world).evidence
-            validation, unlabelled = map(evidence, self._judged)
+            weights = {name: value.cpu() for name, value in training.learn().state_dict().items()}
+            validation, unlabelled = map(training.evidence, self._judged)
             return Taught(validation, unlabelled, weights)
 
         return self._taught(name, training.recipe, teach, training.lessons)

@@ -44,7 +44,9 @@ def export(network: Network, int8: bool) -> tuple[bytes, bytes]:
 
 def stored(network: Network, int8: bool) -> Arrays:
     """The tensors of that file by name."""
-    weights: Arrays = {name: value.detach().float().cpu().numpy() for name, value in network.state_dict().items()}
+    values = {name: value for name, value in network.state_dict().items() if not name.startswith("others.")}
+    values[EMBEDDING] = network.table
+    weights: Arrays = {name: value.detach().float().cpu().numpy() for name, value in values.items()}
     return _rounded(weights) if int8 else weights
 
 

@@ -69,12 +69,16 @@ class Network(nn.Module):
 
     def widen(self, words: NDArray[np.int64], table: Tensor) -> None:
         """Puts the vectors of ``words`` back into the ``table`` of all, and knows them all by their ids again."""
-        whole, own = table.clone(), torch.from_numpy(words)
-        whole[own] = self.embedding.weight.detach()
-        if self.others is not None:
-            whole[own[-len(self.others.weight) :]] = self.others.weight.detach()
-            self.others = None
+        whole = table.clone()
+        whole[torch.from_numpy(words)] = self.table
+        self.others = None
         self._embed(whole)
+
+    @property
+    def table(self) -> Tensor:
+        """The vector of every word that it knows now (words, embedding), those that move after those that stay."""
+        table, others = self.embedding.weight.detach(), self.others
+        return table if others is None else torch.cat([table[: -len(others.weight)], others.weight.detach()])
 
     def _embed(self, table: Tensor) -> None:
         words, size = table.shape

@@ -24,6 +24,7 @@ from plaudit.learning.bundling import biases_of, card, network_bundle, usable
 from plaudit.learning.calibration import accuracy, fit_temperature, log_loss, log_losses
 from plaudit.learning.checkpoint import State
 from plaudit.learning.distributed import World
+from plaudit.learning.judging import Judge
 from plaudit.learning.lessons import Lessons, lessons
 from plaudit.learning.lines import epoch_line, kept_epoch
 from plaudit.learning.loss import loss_of, worst_case
@@ -257,7 +258,12 @@ class Training:
         return evidence
 
     def evidence(self, texts: Encoded) -> NDArray[np.float64]:
-        """The sum of each text's evidence (texts, units) once it has learnt; 0 for one without a word."""
+        """The sum of each text's evidence (texts, units); 0 for one without a word.
+
+        A network whose bundle will have int8 weights is rounded to them first, where it can be judged so.
+        """
+        if self.recipe.weights == "int8" and Judge.fits(self._network):
+            return Judge(self._network, self.watch, self.world).evidence(texts)
         self._network.eval()
         found = torch.zeros((len(texts), len(self._biases)), dtype=torch.float64, device=self._device)
         with torch.no_grad(), self._arithmetic():
@@ -278,7 +284,7 @@ class Training:
         return torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._bfloat16)
 
     def _bundle(self) -> Bundle:
-        """What a bundle says is calibrated in float32, as it is served."""
+        """What a bundle says is calibrated as it is served, and never in bfloat16."""
         trained_so, self._bfloat16 = self._bfloat16, False
         texts = self.data.validation.texts
         evidence, lengths = self.evidence(texts), np.minimum(texts.lengths, self.recipe.max_words)
