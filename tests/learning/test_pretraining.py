@@ -118,6 +118,58 @@ def test_a_checkpoint_of_another_pretraining_is_not_taken(
     assert same(unbroken, Pretraining(corpus, replace(schedule, epochs=2), 3, tmp_path).run())
 
 
+def test_a_language_model_that_grows_goes_on_from_what_the_smaller_one_does(encoder: Pretrained) -> None:
+    words = torch.arange(2, 30).unsqueeze(1)
+    vectors = torch.cat([encoder.embedding, torch.full((3, 8), 7.0)])
+    known = torch.arange(len(vectors)) < len(encoder.embedding)
+    torch.manual_seed(0)
+    grown = LanguageModel(torch.ones(len(vectors)), 8, 13, 0.0)
+    chance = grown.embedding.weight.detach().clone()
+    grown.begin_as(vectors, known, encoder.lstms["forward"])
+    assert torch.equal(grown.embedding.weight[:-3], encoder.embedding)
+    assert torch.equal(grown.embedding.weight[-3:], chance[-3:]), "what it does not know begins by chance"
+    small = torch.nn.LSTM(8, 8)
+    small.load_state_dict(dict(encoder.lstms["forward"]))
+    expected, states = small(encoder.embedding[words])[0], grown.lstm(grown.embedding(words))[0]
+    torch.testing.assert_close(states[..., :8], expected)
+    assert states[..., 8:].abs().mean() > 0.001
+
+
+def test_the_card_tells_what_a_language_model_grew_from(
+    corpus: Corpus, schedule: Schedule, encoder: Pretrained
+) -> None:
+    larger = replace(schedule, hidden_dim=12)
+    grown = pretrain(corpus, larger, directions=("forward",), grown_from=encoder)
+    alone = pretrain(corpus, larger, directions=("forward",))
+    assert (grown.hidden_dim, alone.hidden_dim) == (12, 12)
+    assert grown.card["grown_from"] == encoder.card
+    assert "grown_from" not in alone.card
+    assert not same(grown, alone)
+
+
+def test_what_has_grown_from_one_encoder_is_not_gone_on_with_from_another(
+    corpus: Corpus, schedule: Schedule, encoder: Pretrained, tmp_path: Path
+) -> None:
+    other = replace(encoder, card={**encoder.card, "fingerprint": "another"})
+    larger = replace(schedule, hidden_dim=12)
+    pretrain(corpus, larger, folder=tmp_path, directions=("forward",), grown_from=encoder)
+    for begin, lines in ((encoder, 1), (other, 1 + larger.epochs - 1)):
+        said: list[str] = []
+        watch = Watch(say=said.append)
+        pretrain(corpus, larger, folder=tmp_path, watch=watch, directions=("forward",), grown_from=begin)
+        assert ("going on after 1 of 1 epochs" in said[0]) is (begin is encoder)
+        assert len(said) == lines
+
+
+@pytest.mark.parametrize(("vector", "units"), [(8, 7), (9, 8)])
+def test_it_grows_and_does_not_shrink(
+    vector: int, units: int, corpus: Corpus, schedule: Schedule, encoder: Pretrained
+) -> None:
+    asked = replace(schedule, embedding_dim=vector, hidden_dim=units)
+    with pytest.raises(UsageError, match=f"8 and hidden_dim 8: no language model of {vector} and {units} grows"):
+        pretrain(corpus, asked, grown_from=encoder)
+
+
 def test_both_directions_share_the_words_of_the_first(corpus: Corpus, schedule: Schedule, encoder: Pretrained) -> None:
     forward = Pretraining(corpus, replace(schedule, direction="forward")).run().rounded()
     assert list(encoder.lstms) == ["forward", "backward"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as from_safetensors
+from safetensors.torch import save as to_safetensors
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -33,6 +36,11 @@ class State:
     seconds: float = 0.0
     best_epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """A digest of what a training begins with."""
+    return hashlib.sha256(to_safetensors({name: tensors[name].contiguous() for name in sorted(tensors)})).hexdigest()
 
 
 def save(folder: Path, state: State, network: nn.Module, optimizer: torch.optim.Adam, best: dict[str, Tensor]) -> None:

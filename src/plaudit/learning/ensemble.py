@@ -25,6 +25,7 @@ from plaudit.bundle.bundle import Bundle
 from plaudit.errors import MissingExtra
 from plaudit.learning.bundling import Floats, biases_of
 from plaudit.learning.calibration import accuracy, fit_temperature, log_loss, probabilities
+from plaudit.learning.checkpoint import digest
 from plaudit.learning.distributed import World
 from plaudit.learning.lessons import Lessons, lessons
 from plaudit.learning.linear_training import linear_evidence, linear_model
@@ -103,11 +104,9 @@ class Ensemble:
         chosen = np.random.default_rng(self.seed).permutation(len(data.unlabelled))[: recipe.unlabelled]
         self._unlabelled = Encoded.of(data.unlabelled[int(index)] for index in chosen)
         directions = DIRECTIONS if recipe.direction == "both" else (recipe.direction,)
-        self._encoder: Mapping[str, Any] = {}
-        if recipe.start != NOTHING:
-            encoder = load_encoder(recipe.start)
-            encoder.must_read(directions)  # else it would come out after the first teachers
-            self._encoder = encoder.card
+        self._encoder = None if recipe.start == NOTHING else load_encoder(recipe.start)
+        if self._encoder is not None:
+            self._encoder.must_read(directions)  # else it would come out after the first teachers
         if recipe.vector_epochs:
             document_vectors()
         of_words, begin = recipe, None
@@ -116,7 +115,8 @@ class Ensemble:
             directions, begin = directions[:1], self._begun(recipe)
         student = replace(recipe, epochs=recipe.student_epochs, adversarial=recipe.student_adversarial, turns=0)
         # What a step does not depend on is the same in all recipes, so that a change of it leaves the step as it is.
-        alone: dict[str, Any] = {"turns": 0, "teacher_epochs": 1, "student_epochs": 1, "student_adversarial": 0.0}
+        alone: dict[str, Any] = {"turns": 0, "teacher_epochs": 1, "turn_epochs": 1, "student_epochs": 1}
+        alone["student_adversarial"] = 0.0
         alone |= {"vector_epochs": 0, "vector_dim": 1}
         alone["phrases"] = 0  # what teachers judge are long reviews
         teacher, of_words = replace(recipe, **alone), replace(of_words, **alone, language_epochs=0)
@@ -132,7 +132,8 @@ class Ensemble:
             to_learn, _ = self._lessons(taught, student)
             for one in directions:
                 name = f"{one}, turn {turn}"
-                again = replace(student, direction=one, adversarial=0.0, student_adversarial=0.0)
+                again = replace(student, direction=one, epochs=recipe.turn_epochs, student_epochs=1)
+                again = replace(again, adversarial=0.0, student_adversarial=0.0)
                 training = self._training(again, name, to_learn, latest[one], turn)
                 taught[name] = self._network(name, training)
             latest = {one: taught[f"{one}, turn {turn}"].weights for one in directions}
@@ -154,7 +155,8 @@ class Ensemble:
             streams=STREAMS,
         )
         folder = self.folder / "language" if self.folder is not None and self.world.leads else None
-        encoder = pretrain(corpus, settings, self.seed, folder, self.watch, directions=(recipe.direction,))
+        how: dict[str, Any] = {"directions": (recipe.direction,), "grown_from": self._encoder}
+        encoder = pretrain(corpus, settings, self.seed, folder, self.watch, **how)
         torch.manual_seed(self.seed)
         network = Network(recipe, self.data.vocabulary.size, self._biases)
         start_from(network, self.data.vocabulary, encoder)
@@ -179,11 +181,15 @@ class Ensemble:
             validation, unlabelled = map(training.evidence, self._judged)
             return Taught(validation, unlabelled, weights)
 
-        return self._taught(name, training.recipe, teach, training.lessons)
+        lessons = training.lessons.fingerprint if training.lessons else ""
+        return self._taught(name, training.recipe, teach, (lessons, digest(training.begin or {})))
 
-    def _taught(self, name: str, recipe: Recipe, teach: Callable[[], Taught], others: Lessons | None = None) -> Taught:
-        """What the teacher called ``name`` says, from an earlier run or anew."""
-        of_data = (self.data.about.digest, self._encoder, others.fingerprint if others else "")
+    def _taught(
+        self, name: str, recipe: Recipe, teach: Callable[[], Taught], others: tuple[str, str] = ("", "")
+    ) -> Taught:
+        """What the teacher called ``name`` says, from an earlier run or anew; digests of what ``others`` gave it."""
+        encoder = self._encoder.card if self._encoder is not None else {}
+        of_data = (self.data.about.digest, encoder, others)
         parts = (name, recipe.to_json(), self.seed, of_data, torch.__version__)
         identity = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
         path = self.folder / f"{name}.safetensors" if self.folder is not None else None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from plaudit.text.vocabulary import NO_WORD
 
 State = tuple[Tensor, Tensor]
+GATES = 4
 
 
 class LanguageModel(nn.Module):
@@ -31,6 +34,21 @@ class LanguageModel(nn.Module):
             for name, bias in self.lstm.named_parameters():
                 if name == "bias_ih_l0":
                     bias[hidden_dim : 2 * hidden_dim] += 1  # open forget gates (Jozefowicz et al. 2015)
+
+    def begin_as(self, vectors: Tensor, known: Tensor, lstm: Mapping[str, Tensor]) -> None:
+        """Begins with the ``vectors`` (words, embedding) of the words that are ``known`` and as a smaller ``lstm``.
+
+        Its units are the first ones here, and do what they did there: at first they hear nothing of the others, which
+        begin by chance and hear all (growing a network: Chen et al. 2016).
+        """
+        own = dict(self.lstm.named_parameters())
+        with torch.no_grad():
+            self.embedding.weight[known] = vectors[known]
+            for name, small in lstm.items():
+                gates = small.view(GATES, -1, *small.shape[1:])
+                first = own[name].view(GATES, -1, *own[name].shape[1:])[:, : gates.shape[1]]
+                first.zero_()
+                first[tuple(slice(size) for size in gates.shape)] = gates
 
     def read(self, vectors: Tensor, state: State | None) -> tuple[Tensor, State]:
         """What is expected after each word of ``vectors`` (time, batch, embedding), as (time * batch, embedding)."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ from plaudit.learning.watch import Watch
 from plaudit.progress import Track, quiet
 from plaudit.text.encoding import Encoded
 from plaudit.text.prepared import Prepared
-from plaudit.text.vocabulary import NO_WORD, Vocabulary
+from plaudit.text.vocabulary import INFREQUENT, NO_WORD, Vocabulary
 from plaudit.text.words import words
 from plaudit.version import __version__
 
@@ -84,7 +85,8 @@ class Corpus:
 class Pretraining:
     """One pretraining; `run` it. With ``folder`` it leaves a checkpoint there and goes on from it.
 
-    With ``beside`` it learns another direction with that encoder's embedding, which stays as it is.
+    With ``beside`` it learns another direction with that encoder's embedding, which stays as it is. With ``grown_from``
+    it begins as that encoder, whose units are the first of its own.
     """
 
     corpus: Corpus
@@ -93,6 +95,7 @@ class Pretraining:
     folder: Path | None = None
     beside: Pretrained | None = None
     watch: Watch = field(default_factory=Watch)
+    grown_from: Pretrained | None = None
 
     def run(self) -> Pretrained:
         """Trains for all epochs and measures the perplexity on texts that were held out."""
@@ -107,6 +110,8 @@ class Pretraining:
         counts = torch.bincount(torch.from_numpy(corpus.texts.ids).long(), minlength=corpus.vocabulary.size)
         counts[NO_WORD] = len(corpus.texts)
         model = LanguageModel(counts, schedule.embedding_dim, schedule.hidden_dim, schedule.dropout)
+        if self.grown_from is not None:
+            _grow(model, self.corpus.vocabulary, self.grown_from, schedule)
         if self.beside is not None:
             model.embedding.load_state_dict({"weight": self.beside.embedding})
             model.embedding.requires_grad_(False)
@@ -117,8 +122,8 @@ class Pretraining:
 
     def _identity(self) -> str:
         parts = (asdict(self.schedule), self.corpus.fingerprint, self.seed, self._bfloat16, torch.__version__)
-        card = self.beside.card if self.beside is not None else {}
-        begin = {name: value for name, value in card.items() if name != "date"}
+        cards = [one.card if one is not None else {} for one in (self.beside, self.grown_from)]
+        begin = [{name: value for name, value in card.items() if name != "date"} for card in cards]
         return hashlib.sha256(json.dumps([parts, begin], sort_keys=True).encode()).hexdigest()
 
     def _plan(self, epoch: int) -> Sequence[Tensor]:
@@ -168,7 +173,8 @@ class Pretraining:
             "seconds": round(sum(entry["seconds"] for entry in history)),
             "arithmetic": "bfloat16" if self._bfloat16 else "float32",
         }
-        card = {
+        card: dict[str, Any] = {"grown_from": self.grown_from.card} if self.grown_from is not None else {}
+        card |= {
             "texts": self.corpus.learnt,
             "words": int(self.corpus.texts.offsets[self.corpus.learnt]),
             "fingerprint": self.corpus.fingerprint,
@@ -181,6 +187,20 @@ class Pretraining:
         return Pretrained(card, self.corpus.vocabulary, table, {self.schedule.direction: weights})
 
 
+def _grow(model: LanguageModel, vocabulary: Vocabulary, encoder: Pretrained, schedule: Schedule) -> None:
+    """Lets ``model`` begin as ``encoder``, in the words and units that it has."""
+    encoder.must_read([schedule.direction])
+    if encoder.embedding.shape[1] != schedule.embedding_dim or encoder.hidden_dim > schedule.hidden_dim:
+        held = f"embedding_dim {encoder.embedding.shape[1]} and hidden_dim {encoder.hidden_dim}"
+        raise UsageError(
+            f"the encoder has {held}: no language model of {schedule.embedding_dim} and {schedule.hidden_dim} grows"
+            " from it; take these numbers, or more units, or start from nothing with --start nothing"
+        )
+    ids = torch.tensor([NO_WORD, INFREQUENT, *encoder.vocabulary.ids(vocabulary.words)])
+    known = (ids != INFREQUENT) | (torch.arange(len(ids)) == INFREQUENT)
+    model.begin_as(encoder.embedding[ids], known, encoder.lstms[schedule.direction])
+
+
 def pretrain(
     corpus: Corpus,
     schedule: Schedule,
@@ -189,16 +209,18 @@ def pretrain(
     watch: Watch | None = None,
     *,
     directions: Sequence[str] = DIRECTIONS,
+    grown_from: Pretrained | None = None,
 ) -> Pretrained:
     """A language model for each of ``directions``, one after the other, with one embedding: that of the first.
 
+    With ``grown_from`` each begins as that encoder. Raises UsageError where it is too large, or lacks one of them.
     With ``folder`` each leaves its checkpoints there, and the first its result: a killed pretraining goes on.
     """
     found: Pretrained | None = None
     for direction in directions:
         texts = corpus if direction == "forward" else corpus.backward
         settings, own = replace(schedule, direction=direction), folder and folder / direction
-        made = Pretraining(texts, settings, seed, own, found, watch or Watch()).run()
+        made = Pretraining(texts, settings, seed, own, found, watch or Watch(), grown_from).run()
         found = made.rounded() if found is None else found.joined(made)
     assert found is not None
     return found

@@ -65,17 +65,18 @@ class Recipe:
     unlabelled: int = _setting(0, "texts without a label, at most, that are learnt as teachers judge them", 0)
     language_epochs: int = _setting(
         0,
-        "passes of a forward language model over the texts, to start from if there are 50,000; 0: from start",
+        "passes of a language model, grown from start, over the texts, to begin with if there are 50,000; 0: none",
         0,
     )
-    language_dim: int = _setting(640, "size of the LSTM's state where it starts from that", 1, 8192)
+    language_dim: int = _setting(512, "size of the LSTM's state where it begins with that", 1, 8192)
     vector_epochs: int = _setting(
         0, "passes that find document vectors, for one more teacher; more than 0 needs the 'pretrain' extra", 0, 10_000
     )
     vector_dim: int = _setting(128, "numbers of a document vector", 1, 4096)
     teacher_epochs: int = _setting(1, "passes of each of these teachers over the training reviews", 1, 1000)
     turns: int = _setting(0, "times that networks among the teachers learn from all of them, and judge anew", 0, 100)
-    student_epochs: int = _setting(1, "passes over what they teach", 1, 1000)
+    turn_epochs: int = _setting(1, "passes over what they teach in each of these turns", 1, 1000)
+    student_epochs: int = _setting(1, "passes over what they teach, for the network that comes out of them", 1, 1000)
     labelled_passes: int = _setting(1, "passes over reviews with a label for each over those without", 1, 100)
     student_adversarial: float = _setting(0.0, "adversarial, for the network that comes out of them", 0, 100)
     average: float = _setting(0.0, "what a step keeps of the running average of weights; 0: no average", 0, 0.9999)
@@ -194,8 +195,9 @@ RECIPES: Mapping[str, Recipe] = {
             name="best",
             about="a larger LSTM that starts from a language model of your own 50,000 texts, taught by others: hours",
             unlabelled=1_000_000,
-            language_epochs=5,
+            language_epochs=3,
             vector_epochs=24,
+            student_epochs=3,
         ),
     )
 }

@@ -104,7 +104,7 @@ class Training:
     def _begin(self) -> Beginning:
         if self.begin is not None:
             self._network.load_state_dict(self.begin)
-            return Beginning({}, self.data.vocabulary.size)
+            return Beginning({"weights": checkpoint.digest(self.begin)}, self.data.vocabulary.size)
         if self.recipe.start == NOTHING:
             return Beginning({}, 0)
         return started(self._network, self.data, self.recipe)
