@@ -181,8 +181,8 @@ class Ensemble:
             validation, unlabelled = map(training.evidence, self._judged)
             return Taught(validation, unlabelled, weights)
 
-        lessons = training.lessons.fingerprint if training.lessons else ""
-        return self._taught(name, training.recipe, teach, (lessons, digest(training.begin or {})))
+        learnt = training.lessons.fingerprint if training.lessons else ""
+        return self._taught(name, training.recipe, teach, (learnt, digest(training.begin or {})))
 
     def _taught(
         self, name: str, recipe: Recipe, teach: Callable[[], Taught], others: tuple[str, str] = ("", "")
