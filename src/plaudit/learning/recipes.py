@@ -195,7 +195,7 @@ RECIPES: Mapping[str, Recipe] = {
             name="best",
             about="a larger LSTM that starts from a language model of your own 50,000 texts, taught by others: hours",
             unlabelled=1_000_000,
-            language_epochs=3,
+            language_epochs=2,
             vector_epochs=24,
             student_epochs=3,
         ),
