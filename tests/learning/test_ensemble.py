@@ -181,6 +181,26 @@ def test_with_enough_texts_a_language_is_learnt_first_and_read_forward(
     ]
 
 
+def test_a_language_can_grow_from_the_encoders(data: Prepared, speaking: Recipe) -> None:
+    growing = replace(speaking, language_start="start", turns=0)
+    grown, alone = (fit(data, recipe, 3) for recipe in (growing, replace(growing, language_start="nothing")))
+    assert from_safetensors(grown.weights)["lstm.weight_hh_l0"].shape == (48, 12)
+    assert not same(grown, alone)
+    with pytest.raises(UsageError, match=r"the encoder has .* hidden_dim 8: no language model of 8 and 7 grows from it"):
+        fit(data, replace(growing, language_dim=7), 3)
+
+
+@pytest.mark.parametrize("passes", [1, 3])
+def test_a_turn_has_passes_of_its_own(passes: int, data: Prepared, recipe: Recipe) -> None:
+    lines: list[str] = []
+    settings = {"turns": 1, "direction": "forward", "turn_epochs": passes, "student_epochs": 2, "vector_epochs": 0}
+    fit(data, replace(recipe, **settings), 3, watch=Watch(say=lines.append))  # type: ignore[arg-type]
+    turn = lines[lines.index("teacher forward, turn 1") :]
+    assert [line.split()[1] for line in turn if line.startswith("epoch")] == [
+        *(f"{epoch}/{passes}" for epoch in range(1, passes + 1)), "1/2", "2/2"
+    ]  # fmt: skip
+
+
 def test_teachers_that_read_no_order_are_taken_with_another_language(
     data: Prepared, speaking: Recipe, tmp_path: Path
 ) -> None:

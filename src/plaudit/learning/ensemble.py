@@ -33,7 +33,7 @@ from plaudit.learning.network import Network, start_from
 from plaudit.learning.pretrained import load_encoder
 from plaudit.learning.pretraining import Corpus, pretrain
 from plaudit.learning.probing import regression
-from plaudit.learning.recipes import NOTHING, Recipe
+from plaudit.learning.recipes import GROWN, NOTHING, Recipe
 from plaudit.learning.schedule import DIRECTIONS, Schedule, VectorSettings
 from plaudit.learning.training import Training
 from plaudit.learning.watch import Watch
@@ -155,7 +155,8 @@ class Ensemble:
             streams=STREAMS,
         )
         folder = self.folder / "language" if self.folder is not None and self.world.leads else None
-        how: dict[str, Any] = {"directions": (recipe.direction,), "grown_from": self._encoder}
+        grown_from = self._encoder if recipe.language_start == GROWN else None
+        how: dict[str, Any] = {"directions": (recipe.direction,), "grown_from": grown_from}
         encoder = pretrain(corpus, settings, self.seed, folder, self.watch, **how)
         torch.manual_seed(self.seed)
         network = Network(recipe, self.data.vocabulary.size, self._biases)

@@ -12,7 +12,7 @@ from plaudit.text.words import CLEANINGS, Cleaning
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 LEAST_BATCH = 8
-NOTHING, SHIPPED = "nothing", "encoder"
+NOTHING, SHIPPED, GROWN = "nothing", "encoder", "start"
 POOLINGS = ("last", "mean and max")
 DIRECTIONS = ("forward", "backward", "both")
 WEIGHTS = ("float32", "int8")
@@ -65,10 +65,13 @@ class Recipe:
     unlabelled: int = _setting(0, "texts without a label, at most, that are learnt as teachers judge them", 0)
     language_epochs: int = _setting(
         0,
-        "passes of a language model, grown from start, over the texts, to begin with if there are 50,000; 0: none",
+        "passes of a language model of its own over the texts, to begin with if there are 50,000; 0: start's",
         0,
     )
-    language_dim: int = _setting(512, "size of the LSTM's state where it begins with that", 1, 8192)
+    language_start: str = _setting(
+        NOTHING, "what that begins as: nothing, or start, whose words and units it grows from", choices=(NOTHING, GROWN)
+    )
+    language_dim: int = _setting(640, "size of the LSTM's state where it begins with that", 1, 8192)
     vector_epochs: int = _setting(
         0, "passes that find document vectors, for one more teacher; more than 0 needs the 'pretrain' extra", 0, 10_000
     )
@@ -195,9 +198,8 @@ RECIPES: Mapping[str, Recipe] = {
             name="best",
             about="a larger LSTM that starts from a language model of your own 50,000 texts, taught by others: hours",
             unlabelled=1_000_000,
-            language_epochs=2,
+            language_epochs=5,
             vector_epochs=24,
-            student_epochs=3,
         ),
     )
 }
