@@ -186,7 +186,7 @@ def test_a_language_can_grow_from_the_encoders(data: Prepared, speaking: Recipe)
     grown, alone = (fit(data, recipe, 3) for recipe in (growing, replace(growing, language_start="nothing")))
     assert from_safetensors(grown.weights)["lstm.weight_hh_l0"].shape == (48, 12)
     assert not same(grown, alone)
-    with pytest.raises(UsageError, match=r"the encoder has .* hidden_dim 8: no language model of 8 and 7 grows from it"):
+    with pytest.raises(UsageError, match="hidden_dim 8: no language model of 8 and 7 grows from it"):
         fit(data, replace(growing, language_dim=7), 3)
 
 

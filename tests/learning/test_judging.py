@@ -91,3 +91,11 @@ def test_while_it_learns_it_is_judged_by_the_words_that_it_has_then(held: int) -
     moved = Judge(made, Watch(), World()).evidence(own)
     assert np.abs(moved - whole).max() > 0.01
     np.testing.assert_allclose(moved, expected(made, own), atol=0.03 * np.abs(moved).max())
+
+
+def test_weights_that_are_no_numbers_are_left_to_torch() -> None:
+    made = network()
+    assert Judge.fits(made)
+    with torch.no_grad():
+        made.dense.weight[0, 3] = torch.nan
+    assert not Judge.fits(made)

@@ -34,8 +34,10 @@ class Judge:
 
     @staticmethod
     def fits(network: Network) -> bool:
-        """Whether the network is on the processor, and functions are compiled for this one."""
-        return network.biases.device.type == "cpu" and library() is not None
+        """Whether the network is on the processor, functions are compiled for this one, and its weights are numbers."""
+        if network.biases.device.type != "cpu" or library() is None:
+            return False
+        return all(bool(values.isfinite().all()) for values in network.parameters())
 
     def evidence(self, texts: Encoded) -> NDArray[np.float64]:
         """The sum of each text's evidence (texts, units); 0 for one without a word."""
