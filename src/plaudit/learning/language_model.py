@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from plaudit.bundle.weights import GATES
 from plaudit.text.vocabulary import NO_WORD
 
 State = tuple[Tensor, Tensor]
-GATES = 4
 
 
 class LanguageModel(nn.Module):

@@ -191,8 +191,7 @@ def start_from(network: Network, vocabulary: Vocabulary, encoder: Pretrained) ->
             f"the encoder has embedding_dim {encoder.embedding.shape[1]} and hidden_dim {encoder.hidden_dim}:"
             " leave these as they are, or start from nothing with --start nothing"
         )
-    rows = [NO_WORD, INFREQUENT, *encoder.vocabulary.ids(vocabulary.words)]
     with torch.no_grad():
-        table.copy_(encoder.embedding[rows])
+        table.copy_(encoder.embedding[encoder.rows(vocabulary)])
     for direction, lstm in network.lstms.items():
         lstm.load_state_dict({**lstm.state_dict(), **encoder.lstms[direction]})

@@ -21,7 +21,7 @@ from torch import Tensor
 from plaudit.bundle.quantisation import int8_rows
 from plaudit.errors import UsageError
 from plaudit.learning.preparing import encoder_folder
-from plaudit.text.vocabulary import Vocabulary
+from plaudit.text.vocabulary import INFREQUENT, NO_WORD, Vocabulary
 
 CARD, VOCABULARY, WEIGHTS = "card.json", "vocabulary.txt", "weights.safetensors"
 FILES = (CARD, VOCABULARY, WEIGHTS)
@@ -46,6 +46,10 @@ class Pretrained:
     @property
     def hidden_dim(self) -> int:
         return next(iter(self.lstms.values()))["weight_hh_l0"].shape[1]
+
+    def rows(self, vocabulary: Vocabulary) -> list[int]:
+        """For each id of ``vocabulary`` the row of its word here: that of the infrequent word for what is not known."""
+        return [NO_WORD, INFREQUENT, *self.vocabulary.ids(vocabulary.words)]
 
     def must_read(self, directions: Iterable[str]) -> None:
         """Raises UsageError where the encoder has no LSTM for one of ``directions``."""

@@ -196,9 +196,9 @@ def _grow(model: LanguageModel, vocabulary: Vocabulary, encoder: Pretrained, sch
             f"the encoder has {held}: no language model of {schedule.embedding_dim} and {schedule.hidden_dim} grows"
             " from it; take these numbers, or more units, or start from nothing with --start nothing"
         )
-    ids = torch.tensor([NO_WORD, INFREQUENT, *encoder.vocabulary.ids(vocabulary.words)])
-    known = (ids != INFREQUENT) | (torch.arange(len(ids)) == INFREQUENT)
-    model.begin_as(encoder.embedding[ids], known, encoder.lstms[schedule.direction])
+    rows = torch.tensor(encoder.rows(vocabulary))
+    known = (rows != INFREQUENT) | (torch.arange(len(rows)) == INFREQUENT)
+    model.begin_as(encoder.embedding[rows], known, encoder.lstms[schedule.direction])
 
 
 def pretrain(
