@@ -27,7 +27,8 @@ STRENGTH = 1.0
 class Beginning(NamedTuple):
     """What a network began as: an encoder's ``card`` or a digest of weights; how many ``words`` it has a vector of.
 
-    These words come first. ``loss`` is the mean loss in nats that fitting the last layer left; None where it was not fitted.
+    These words come first. ``loss`` is the mean loss in nats that fitting the last layer left; None where it was not
+    fitted.
     """
 
     card: Mapping[str, Any]
