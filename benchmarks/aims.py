@@ -121,6 +121,20 @@ def _overlap(losses: dict[str, dict[str, list[float]]]) -> bool:
     return bool(max(lows) <= min(highs))
 
 
+def _judging(found: dict[str, Any]) -> list[Row]:
+    return [
+        Row(
+            f"texts judged while `lstm` or `best` learns, {units} units",
+            "torch, in the quicker of float32 and bfloat16",
+            f"{_told(of['times_as_fast'])} times as fast: {of['words_a_second']['plaudit']['median']:,.0f}"
+            " words a second",
+            "ahead",
+            of["times_as_fast"]["median"] > 1,
+        )
+        for units, of in found["units"].items()
+    ]
+
+
 def _road(found: dict[str, Any]) -> list[Row]:
     rows = []
     for road, aim in (("lstm", 100), ("linear", 300)):
@@ -247,6 +261,7 @@ ROWS: dict[str, Callable[[dict[str, Any]], list[Row]]] = {
     "words": _words,
     "preparing": _preparing,
     "training": _training,
+    "judging": _judging,
     "road": _road,
     "serving": _serving,
     "starting": _starting,
