@@ -194,7 +194,7 @@ def _grow(model: LanguageModel, vocabulary: Vocabulary, encoder: Pretrained, sch
         held = f"embedding_dim {encoder.embedding.shape[1]} and hidden_dim {encoder.hidden_dim}"
         raise UsageError(
             f"the encoder has {held}: no language model of {schedule.embedding_dim} and {schedule.hidden_dim} grows"
-            " from it; take these numbers, or more units, or start from nothing with --start nothing"
+            " from it; take these numbers, or more units, or begin with nothing: --language-start nothing"
         )
     rows = torch.tensor(encoder.rows(vocabulary))
     known = (rows != INFREQUENT) | (torch.arange(len(rows)) == INFREQUENT)

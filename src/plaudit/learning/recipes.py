@@ -198,8 +198,11 @@ RECIPES: Mapping[str, Recipe] = {
             name="best",
             about="a larger LSTM that starts from a language model of your own 50,000 texts, taught by others: hours",
             unlabelled=1_000_000,
-            language_epochs=5,
+            language_epochs=2,
+            language_start=GROWN,
+            language_dim=512,
             vector_epochs=24,
+            student_epochs=4,
         ),
     )
 }
