@@ -1,4 +1,4 @@
-"""What networks that learn say of reviews without a label: the functions that serve them beside torch, in turn."""
+"""Reviews judged by networks that learn: the functions that serve them beside torch, on all cores, in turn."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RECIPE = Recipe.of("lstm")
 def run(archive: Path) -> None:
     """Words a second of networks of several sizes, five times each, in turn; their weights are of chance."""
     data = prepare(read_reviews(str(archive)), RECIPE.reading)
-    texts = data.unlabelled.take(range(REVIEWS))
+    texts = data.train.texts.take(range(REVIEWS))
     found = {str(units): _compare(units, data.vocabulary.size, texts) for units in UNITS}
     save("judging", {"reviews": len(texts), "threads": torch.get_num_threads(), "units": found})
 

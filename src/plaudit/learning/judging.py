@@ -1,6 +1,6 @@
 """Many texts judged by a network that has learnt, as its bundle with int8 weights will: by the functions that serve it.
 
-They take a quarter of the time that torch takes in float32, with 320 units and with 640.
+They are 2.5 times as fast as torch with 320 units and 3.5 times with 512, on 2 cores without AMX.
 """
 
 from __future__ import annotations
