@@ -124,7 +124,7 @@ def _overlap(losses: dict[str, dict[str, list[float]]]) -> bool:
 def _judging(found: dict[str, Any]) -> list[Row]:
     return [
         Row(
-            f"texts judged while `lstm` or `best` learns, {units} units",
+            f"texts judged while a network of {units} units learns",
             "torch, in the quicker of float32 and bfloat16",
             f"{_told(of['times_as_fast'])} times as fast: {of['words_a_second']['plaudit']['median']:,.0f}"
             " words a second",

@@ -69,9 +69,9 @@ class Recipe:
         0,
     )
     language_start: str = _setting(
-        NOTHING, "what that begins as: nothing, or start, whose words and units it grows from", choices=(NOTHING, GROWN)
+        GROWN, "what that begins as: nothing, or start, whose words and units it grows from", choices=(NOTHING, GROWN)
     )
-    language_dim: int = _setting(640, "size of the LSTM's state where it begins with that", 1, 8192)
+    language_dim: int = _setting(512, "size of the LSTM's state where it begins with that", 1, 8192)
     vector_epochs: int = _setting(
         0, "passes that find document vectors, for one more teacher; more than 0 needs the 'pretrain' extra", 0, 10_000
     )
@@ -199,8 +199,6 @@ RECIPES: Mapping[str, Recipe] = {
             about="a larger LSTM that starts from a language model of your own 50,000 texts, taught by others: hours",
             unlabelled=1_000_000,
             language_epochs=2,
-            language_start=GROWN,
-            language_dim=512,
             vector_epochs=24,
             student_epochs=4,
         ),
