@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from plaudit.bundle.bundle import Bundle
 from plaudit.bundle.card import Card
 from plaudit.bundle.session import open_session
-from plaudit.errors import PlauditError
+from plaudit.errors import PlauditError, UsageError
 from plaudit.learning import bundling
 from plaudit.learning.bundling import ROUGH_TOLERANCE, network_bundle
 from plaudit.learning.export import export, export_table, restored
@@ -125,8 +125,21 @@ def test_a_table_is_each_words_evidence(units: int) -> None:
 
 
 def test_an_export_that_differs_from_torch_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = network_of("forward", "last", 1, 1)
+    network, other = network_of("forward", "last", 1, 1), network_of("forward", "last", 1, 1)
     assert network_bundle(CARDS[1], VOCABULARY, network, int8=False).card == CARDS[1]
-    monkeypatch.setattr(bundling, "TOLERANCE", -1.0)
+    with torch.no_grad():
+        other.dense.bias += 0.01
+    monkeypatch.setattr(bundling, "export", lambda network, int8: export(other, int8))
     with pytest.raises(PlauditError, match="differs from the trained one"):
         network_bundle(CARDS[1], VOCABULARY, network, int8=False)
+
+
+@pytest.mark.parametrize("int8", [False, True])
+def test_a_network_that_rounding_decides_is_refused_with_what_helps(int8: bool) -> None:
+    torch.manual_seed(0)
+    network = Network(replace(SMALL, embedding_dim=32, hidden_dim=200), WORDS, np.array(CARDS[1].biases)).eval()
+    with torch.no_grad():
+        for weights in network.parameters():
+            weights.normal_(0, 2)
+    with pytest.raises(UsageError, match=r"weights have run away.*try a smaller --learning-rate"):
+        network_bundle(CARDS[1], VOCABULARY, network, int8)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -97,7 +98,10 @@ def card(
 
 
 def network_bundle(card: Card, vocabulary: Vocabulary, network: Network, int8: bool) -> Bundle:
-    """The bundle of a trained network. Raises PlauditError if ONNX Runtime's evidence is not torch's."""
+    """The bundle of a trained network.
+
+    Raises PlauditError if ONNX Runtime's evidence is not torch's, UsageError if torch's own hangs on how it rounds.
+    """
     bundle = Bundle(card, vocabulary, *export(network, int8))
     _compare(network, bundle, ROUGH_TOLERANCE if int8 else TOLERANCE)
     return bundle
@@ -116,9 +120,13 @@ def _compare(network: Network, bundle: Bundle, tolerance: float) -> None:
     (evidence,) = open_session(bundle).run(None, {"ids": ids})
     network.eval()
     with torch.no_grad():
-        expected = network(torch.from_numpy(ids)).numpy()
-    difference = float(np.abs(evidence.sum(1) - expected.sum(1)).max())
-    if not difference <= tolerance * max(1.0, float(np.abs(expected.sum(1)).max())):
-        raise PlauditError(
-            f"the exported network differs from the trained one by {difference}: this is a fault of ours"
-        )
+        expected = network(torch.from_numpy(ids)).sum(1).numpy()
+        exact = deepcopy(network).double()(torch.from_numpy(ids)).sum(1).numpy()
+    highest = max(1.0, float(np.abs(expected).max()))
+    difference = float(np.abs(evidence.sum(1) - expected).max())
+    if difference <= tolerance * highest:
+        return
+    if float(np.abs(exact - expected).max()) > TOLERANCE * highest:
+        told = "the network's weights have run away, and how its sums are rounded decides what it says"
+        raise UsageError(f"{told}: try a smaller --learning-rate")
+    raise PlauditError(f"the exported network differs from the trained one by {difference}: this is a fault of ours")
