@@ -197,10 +197,12 @@ RECIPES: Mapping[str, Recipe] = {
             _LSTM,
             name="best",
             about="a larger LSTM that starts from a language model of your own 50,000 texts, taught by others: hours",
+            validation=0.05,
             unlabelled=1_000_000,
-            language_epochs=2,
+            language_epochs=3,
             vector_epochs=24,
-            student_epochs=4,
+            turn_epochs=2,
+            student_epochs=2,
         ),
     )
 }
