@@ -128,7 +128,7 @@ def test_an_export_that_differs_from_torch_is_refused(monkeypatch: pytest.Monkey
     network, other = network_of("forward", "last", 1, 1), network_of("forward", "last", 1, 1)
     assert network_bundle(CARDS[1], VOCABULARY, network, int8=False).card == CARDS[1]
     with torch.no_grad():
-        other.dense.bias += 0.01
+        other.dense.bias.add_(0.01)
     monkeypatch.setattr(bundling, "export", lambda network, int8: export(other, int8))
     with pytest.raises(PlauditError, match="differs from the trained one"):
         network_bundle(CARDS[1], VOCABULARY, network, int8=False)
