@@ -300,6 +300,14 @@ def test_one_epoch_is_a_dot() -> None:
     assert dot[0].text == "Epoch 1: validation accuracy 0.8100"
 
 
+def test_what_learnt_beside_the_first_has_curves_of_its_own() -> None:
+    beside = {"backward": {"best_epoch": 1, "history": HISTORY}, "sideways": "none"}
+    page = Page(html_report(metrics_of(), card_of(training={"history": HISTORY, "beside": beside}), "Both ways"))
+    for heading in ("Loss", "Accuracy", "Loss, backward", "Accuracy, backward"):
+        assert page.source.count(f"<h3>{heading}</h3>") == 1
+    assert "sideways" not in page.words
+
+
 def test_figures_that_cannot_be_computed_are_dashes() -> None:
     page = Page(html_report(one_label(), card_of(), "One label"))
     assert page.source.count("<td>-</td>") == 4
@@ -316,7 +324,13 @@ def test_empty_bins_are_said_to_be_empty() -> None:
 
 def test_nothing_from_outside_becomes_markup() -> None:
     labels = (f"a {ATTACK}", f"b {ATTACK}")
-    attacked = {"seed": ATTACK, ATTACK: ATTACK, "history": [{**HISTORY[0], "epoch": ATTACK}], "best_epoch": ATTACK}
+    attacked: dict[str, Any] = {
+        "seed": ATTACK,
+        ATTACK: ATTACK,
+        "history": [{**HISTORY[0], "epoch": ATTACK}],
+        "best_epoch": ATTACK,
+    }
+    attacked["beside"] = {ATTACK: dict(attacked)}
     parts: dict[str, Any] = {name: {ATTACK: ATTACK, "x": [ATTACK]} for name in ("recipe", "data", "versions")}
     card = card_of(labels=labels, name=ATTACK, training=attacked, **parts)
     mistakes = [Mistake(ATTACK, *labels, 0.9), Mistake("long " * 200 + ATTACK, *labels, 0.8)]

@@ -15,9 +15,9 @@ from plaudit.bundle.bundle import Bundle
 from plaudit.bundle.classifier import Classifier
 from plaudit.errors import MissingExtra, UsageError
 from plaudit.learning import ensemble, pretraining
-from plaudit.learning.ensemble import Taught, best_shares, joined
+from plaudit.learning.ensemble import Taught, best_shares
 from plaudit.learning.fitting import fit
-from plaudit.learning.network import Network
+from plaudit.learning.network import Network, joined
 from plaudit.learning.preparing import prepare_for
 from plaudit.learning.pretrained import Pretrained
 from plaudit.learning.recipes import Recipe
@@ -27,7 +27,7 @@ from plaudit.text.prepared import Prepared
 from tests.made import TINY, made_up
 
 REVIEWS = made_up(unlabelled=90)
-TEACHERS = ["linear", "vectors", "forward", "backward"]
+TEACHERS = ["linear", "vectors", "forward"]
 PASSES = {"epochs": 4, "vector_epochs": 4, "teacher_epochs": 3, "labelled_passes": 1, "student_epochs": 4}
 SETTINGS = {**TINY, **PASSES, "turns": 0, "direction": "both"}
 NONE = np.zeros(1)
@@ -73,13 +73,14 @@ def test_it_says_what_each_teacher_and_all_of_them_are_worth(
     for name in TEACHERS:
         assert f"teacher {name}: accuracy 0." in said or f"teacher {name}: accuracy 1." in said
     assert "teachers together: accuracy" in said
-    assert f"student: {len(data.train.texts) + len(data.unlabelled)} texts to learn from" in said
+    for name in ("forward", "backward"):
+        assert f"student {name}: {len(data.train.texts) + len(data.unlabelled)} texts to learn from" in said
     assert len(data.unlabelled) == 90
 
 
 @pytest.mark.parametrize(
     ("step", "done"),
-    [("vectors", 1), ("forward", 2), ("backward", 3), ("student", 4)],
+    [("vectors", 1), ("forward", 2), ("student forward", 3), ("student backward", 3)],
 )
 def test_a_stopped_ensemble_goes_on_with_the_step_it_was_in(
     step: str, done: int, data: Prepared, recipe: Recipe, unbroken: tuple[Bundle, list[str]], tmp_path: Path
@@ -89,7 +90,7 @@ def test_a_stopped_ensemble_goes_on_with_the_step_it_was_in(
 
     def stop() -> bool:
         nonlocal batches
-        batches += any(line.startswith((f"teacher {step}", step)) for line in said)
+        batches += any(line.startswith((f"teacher {step}", f"{step}:")) for line in said)
         return batches == 5
 
     with pytest.raises(Interrupted, match="run the same command"):
@@ -127,30 +128,30 @@ def test_phrases_are_for_the_student_alone(data: Prepared, recipe: Recipe) -> No
     fit(data, recipe, 3, watch=Watch(say=(plain := list[str]()).append))
     judged = [line for line in plain if ": accuracy" in line]
     assert [line for line in lines if ": accuracy" in line] == judged
-    assert f"student: {len(data.train.texts) + len(data.unlabelled) + 40} texts to learn from" in lines
+    assert f"student forward: {len(data.train.texts) + len(data.unlabelled) + 40} texts to learn from" in lines
 
 
-def test_in_a_turn_the_networks_learn_from_all_teachers_and_judge_beside_them(
+def test_in_a_turn_the_network_learns_from_all_teachers_and_judges_beside_them(
     data: Prepared, recipe: Recipe, unbroken: tuple[Bundle, list[str]], tmp_path: Path
 ) -> None:
     lines: list[str] = []
     made = fit(data, replace(recipe, turns=1), 3, folder=tmp_path, watch=Watch(say=lines.append))
     taught = [line.split(":")[0].removeprefix("teacher ") for line in lines if ": accuracy" in line]
-    assert taught == [*TEACHERS, "teachers together", "forward, turn 1", "backward, turn 1", "teachers together"]
+    assert taught == [*TEACHERS, "teachers together", "forward, turn 1", "teachers together"]
     assert not same(unbroken[0], made)
     again: list[str] = []
     assert same(made, fit(data, replace(recipe, turns=1), 3, folder=tmp_path, watch=Watch(say=again.append)))
-    assert sum(line.endswith("done before") for line in again) == 6
-    assert set(made.card.training["teachers"]["shares"]) == {*TEACHERS, "forward, turn 1", "backward, turn 1"}
+    assert sum(line.endswith("done before") for line in again) == 4
+    assert set(made.card.training["teachers"]["shares"]) == {*TEACHERS, "forward, turn 1"}
     worst = replace(recipe, turns=1, student_adversarial=0.5)
     fit(data, worst, 3, folder=tmp_path, watch=Watch(say=(of_worst := list[str]()).append))
-    assert sum(line.endswith("done before") for line in of_worst) == 6, "the worst step is the last network's alone"
+    assert sum(line.endswith("done before") for line in of_worst) == 4, "the worst step is the last network's alone"
 
 
 def test_reviews_with_a_label_are_passed_over_more_often_than_those_without(data: Prepared, recipe: Recipe) -> None:
     lines: list[str] = []
     fit(data, replace(recipe, labelled_passes=3), 3, watch=Watch(say=lines.append))
-    assert f"student: {3 * len(data.train.texts) + len(data.unlabelled)} texts to learn from" in lines
+    assert f"student backward: {3 * len(data.train.texts) + len(data.unlabelled)} texts to learn from" in lines
 
 
 @pytest.fixture
@@ -159,7 +160,7 @@ def speaking(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> Recipe:
     monkeypatch.setattr(ensemble, "ENOUGH_TEXTS", 100)
     monkeypatch.setattr(ensemble, "STREAMS", 4)
     monkeypatch.setattr(pretraining, "HELD_OUT", 20)
-    return replace(recipe, language_epochs=2, language_dim=12)
+    return replace(recipe, language_epochs=2, language_dim=12, language_direction="forward")
 
 
 def test_with_enough_texts_a_language_is_learnt_first_and_read_forward(
@@ -179,6 +180,34 @@ def test_with_enough_texts_a_language_is_learnt_first_and_read_forward(
     assert [line for line in again if "done before" in line] == [
         f"teacher {name}: done before" for name in TEACHERS[:3]
     ]
+
+
+def test_a_language_is_learnt_both_ways_from_an_encoder_that_reads_one(
+    data: Prepared, speaking: Recipe, encoder_folder: Path, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    encoder = Pretrained.load(encoder_folder)
+    replace(encoder, lstms={"forward": encoder.lstms["forward"]}).save(tmp_path / "one")
+    settings = {"language_direction": "both", "direction": "forward", "turns": 1, "turn_epochs": 2, "student_epochs": 3}
+    both = replace(speaking, **settings, start=str(tmp_path / "one"))  # type: ignore[arg-type]
+    made = fit(data, both, 3, folder=tmp_path / "steps", watch=Watch(say=lines.append))
+    assert [line.split(":")[0] for line in lines if "perplexity" in line] == ["forward"] * 2 + ["backward"]
+    assert [line.split(":")[0] for line in lines if "texts to learn from" in line] == [
+        "student forward",
+        "student backward",
+    ]
+    weights = from_safetensors(made.weights)
+    assert weights["lstm.weight_hh_l0"].shape == weights["lstm_backward.weight_hh_l0"].shape == (48, 12)
+    told = made.card.training
+    beside = told["beside"]["backward"]
+    assert (len(told["history"]), len(beside["history"])) == (3, 3 + 2), "what has no turn makes its passes later"
+    assert told["seconds"] == pytest.approx(
+        sum(each["seconds"] for each in (*told["history"], *beside["history"])), abs=0.1
+    )
+    assert told["parameters"] > beside["parameters"]
+    again: list[str] = []
+    assert same(made, fit(data, both, 3, folder=tmp_path / "steps", watch=Watch(say=again.append)))
+    assert not any("perplexity" in line for line in again)
 
 
 def test_a_language_can_grow_from_the_encoders(data: Prepared, speaking: Recipe) -> None:
@@ -243,7 +272,7 @@ def test_a_network_that_reads_one_way_has_a_teacher_that_does(encoder_folder: Pa
     assert set(judged["accuracy"]) == {"linear", "forward", "together"}
     assert sum(judged["shares"].values()) == pytest.approx(1)
     assert made.card.recipe["unlabelled"] == 50
-    assert f"student: {made.card.data['train'] + 50} texts to learn from" in lines
+    assert f"student forward: {made.card.data['train'] + 50} texts to learn from" in lines
 
 
 def test_three_labels_are_taught_too(recipe: Recipe) -> None:

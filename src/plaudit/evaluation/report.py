@@ -121,15 +121,24 @@ def _explanations(deletion: Deletion | None) -> str:
 
 
 def _training(training: Mapping[str, Any]) -> str:
-    history = [entry for entry in training.get("history") or () if isinstance(entry, Mapping)]
-    facts = _definitions({name: value for name, value in training.items() if name != "history"})
-    if not history:
+    facts = _definitions({name: value for name, value in training.items() if name not in ("history", "beside")})
+    curves = _curves(training)
+    if not curves:
         return _section("Training", facts) if facts else ""
     facts = f"<div><h3>Run</h3>{facts}</div>" if facts else ""
+    others = {name: one for name, one in _part(training, "beside").items() if isinstance(one, Mapping)}
+    beside = (f'<div class="row">{_curves(one, f", {escaped(name)}")}</div>' for name, one in others.items())
+    return _section("Training", f'<div class="row">{curves}{facts}</div>{"".join(beside)}')
+
+
+def _curves(training: Mapping[str, Any], of: str = "") -> str:
+    history = [entry for entry in training.get("history") or () if isinstance(entry, Mapping)]
+    if not history:
+        return ""
     best = training.get("best_epoch")
-    loss = _shown(charts.training_loss(history, best), "Loss", "Mean log loss of each epoch.")
-    accuracy = _shown(charts.training_accuracy(history, best), "Accuracy", "Of the reviews held out for validation.")
-    return _section("Training", f'<div class="row">{loss}{accuracy}{facts}</div>')
+    loss = _shown(charts.training_loss(history, best), f"Loss{of}", "Mean log loss of each epoch.")
+    accuracy = charts.training_accuracy(history, best)
+    return loss + _shown(accuracy, f"Accuracy{of}", "Of the reviews held out for validation.")
 
 
 def _reading(metrics: Metrics, mistakes: Sequence[Mistake]) -> str:

@@ -18,9 +18,12 @@ from plaudit.bundle.card import Card
 from plaudit.bundle.session import open_session
 from plaudit.errors import PlauditError, UsageError
 from plaudit.learning.calibration import GROWTHS, accuracy, fit_growing_temperature, log_loss
+from plaudit.learning.distributed import World
 from plaudit.learning.export import export, export_table
+from plaudit.learning.judging import evidence_of
 from plaudit.learning.network import Network
 from plaudit.learning.recipes import Recipe
+from plaudit.learning.watch import Watch
 from plaudit.text.prepared import Prepared
 from plaudit.text.vocabulary import Vocabulary
 from plaudit.version import __version__
@@ -95,6 +98,16 @@ def card(
     logits = biases + evidence / np.array([[made.temperature_of(int(ids))] for ids in lengths])
     figures = {"accuracy": accuracy(logits, labels), "log_loss": log_loss(logits, labels)}
     return made.with_metrics("validation", {"reviews": len(labels), **figures})
+
+
+def judged_bundle(
+    network: Network, data: Prepared, recipe: Recipe, training: Mapping[str, Any], *, watch: Watch, world: World
+) -> Bundle:
+    """The bundle of a trained network, calibrated on the validation reviews: as it is served, never in bfloat16."""
+    texts = data.validation.texts
+    found, lengths = evidence_of(network, texts, recipe, watch, world), np.minimum(texts.lengths, recipe.max_words)
+    made = card(data, recipe, found, lengths, training)
+    return network_bundle(made, data.vocabulary, network.cpu(), recipe.weights == "int8")
 
 
 def network_bundle(card: Card, vocabulary: Vocabulary, network: Network, int8: bool) -> Bundle:

@@ -23,18 +23,18 @@ from torch import Tensor
 
 from plaudit.bundle.bundle import Bundle
 from plaudit.errors import MissingExtra
-from plaudit.learning.bundling import Floats, biases_of
+from plaudit.learning.bundling import Floats, biases_of, judged_bundle
 from plaudit.learning.calibration import accuracy, fit_temperature, log_loss, probabilities
 from plaudit.learning.checkpoint import digest
 from plaudit.learning.distributed import World
 from plaudit.learning.lessons import Lessons, lessons
 from plaudit.learning.linear_training import linear_evidence, linear_model
-from plaudit.learning.network import Network, start_from
+from plaudit.learning.network import Network, joined, start_from
 from plaudit.learning.pretrained import load_encoder
 from plaudit.learning.pretraining import Corpus, pretrain
 from plaudit.learning.probing import regression
 from plaudit.learning.recipes import GROWN, NOTHING, Recipe
-from plaudit.learning.schedule import DIRECTIONS, Schedule, VectorSettings
+from plaudit.learning.schedule import Schedule, VectorSettings
 from plaudit.learning.training import Training
 from plaudit.learning.watch import Watch
 from plaudit.text.encoding import Encoded
@@ -97,22 +97,24 @@ class Ensemble:
     def run(self) -> Bundle:
         """Teaches the teachers, lets them judge the texts that have no label, and trains one network on it all.
 
-        In each of the recipe's turns the networks among them learn from these judgements first, and judge beside them.
+        In each of the recipe's turns the network among them learns from these judgements first, and judges beside them.
+        What reads both ways is a network of two that learn apart; the second has no turns, and makes their passes then.
         """
         recipe, data = self.recipe, self.data
         self._biases = biases_of(data)
         chosen = np.random.default_rng(self.seed).permutation(len(data.unlabelled))[: recipe.unlabelled]
         self._unlabelled = Encoded.of(data.unlabelled[int(index)] for index in chosen)
-        directions = DIRECTIONS if recipe.direction == "both" else (recipe.direction,)
+        of_words = recipe
+        speaks = recipe.language_epochs and len(data.train.texts) + len(data.unlabelled) >= ENOUGH_TEXTS
+        if speaks:
+            recipe = replace(recipe, hidden_dim=recipe.language_dim, direction=recipe.language_direction)
+        first = recipe.directions[0]
         self._encoder = None if recipe.start == NOTHING else load_encoder(recipe.start)
-        if self._encoder is not None:
-            self._encoder.must_read(directions)  # else it would come out after the first teachers
+        if self._encoder is not None:  # else it would come out after the first teachers
+            self._encoder.must_read([first] if speaks else recipe.directions)
         if recipe.vector_epochs:
             document_vectors()
-        of_words, begin = recipe, None
-        if recipe.language_epochs and len(data.train.texts) + len(data.unlabelled) >= ENOUGH_TEXTS:
-            recipe = replace(recipe, hidden_dim=recipe.language_dim, direction=directions[0])
-            directions, begin = directions[:1], self._begun(recipe)
+        begin = self._begun(recipe) if speaks else dict.fromkeys(recipe.directions)
         student = replace(recipe, epochs=recipe.student_epochs, adversarial=recipe.student_adversarial, turns=0)
         # What a step does not depend on is the same in all recipes, so that a change of it leaves the step as it is.
         alone: dict[str, Any] = {"turns": 0, "teacher_epochs": 1, "turn_epochs": 1, "student_epochs": 1}
@@ -124,28 +126,44 @@ class Ensemble:
         if recipe.vector_epochs:
             of_words = replace(of_words, vector_epochs=recipe.vector_epochs, vector_dim=recipe.vector_dim)
             taught["vectors"] = self._taught("vectors", of_words, self._vectors)
-        for one in directions:
-            own = replace(teacher, direction=one, epochs=recipe.teacher_epochs)
-            taught[one] = self._network(one, self._training(own, one, begin=begin))
-        latest = {one: taught[one].weights for one in directions}
+        own = replace(teacher, direction=first, epochs=recipe.teacher_epochs)
+        taught[first] = latest = self._network(first, self._training(own, first, begin=begin[first]))
         for turn in range(1, recipe.turns + 1):
             to_learn, _ = self._lessons(taught, student)
-            for one in directions:
-                name = f"{one}, turn {turn}"
-                again = replace(student, direction=one, epochs=recipe.turn_epochs, student_epochs=1)
-                again = replace(again, adversarial=0.0, student_adversarial=0.0)
-                training = self._training(again, name, to_learn, latest[one], turn)
-                taught[name] = self._network(name, training)
-            latest = {one: taught[f"{one}, turn {turn}"].weights for one in directions}
+            name = f"{first}, turn {turn}"
+            again = replace(student, direction=first, epochs=recipe.turn_epochs, student_epochs=1)
+            again = replace(again, adversarial=0.0, student_adversarial=0.0)
+            training = self._training(again, name, to_learn, latest.weights, turn)
+            taught[name] = latest = self._network(name, training)
         to_learn, judged = self._lessons(taught, student)
-        self.watch.say(f"student: {len(to_learn.texts):,} texts to learn from")
-        together = joined(*latest.values()) if len(latest) > 1 else latest[directions[0]]
-        made = self._training(student, "student", to_learn, together).run()
-        told = {**made.card.training, "teachers": judged}
-        return replace(made, card=replace(made.card, recipe=recipe.to_json(), training=told))
+        begin[first] = latest.weights
+        network, told = self._students(student, recipe.turns * recipe.turn_epochs, to_learn, begin)
+        told["teachers"] = judged
+        made = judged_bundle(network, data, student, told, watch=self.watch, world=self.world)
+        return replace(made, card=replace(made.card, recipe=recipe.to_json()))
 
-    def _begun(self, recipe: Recipe) -> Mapping[str, Tensor]:
-        """The first weights of a network that reads one way, from a language model of all these texts."""
+    def _students(
+        self, recipe: Recipe, of_turns: int, to_learn: Lessons, begin: Mapping[str, Mapping[str, Tensor] | None]
+    ) -> tuple[Network, dict[str, Any]]:
+        """The network of what learns apart in each direction, and what a card says of it.
+
+        The first has made the passes ``of_turns``.
+        """
+        learnt, told = [], []
+        for at, one in enumerate(recipe.directions):
+            self.watch.say(f"student {one}: {len(to_learn.texts):,} texts to learn from")
+            own = replace(recipe, direction=one, epochs=recipe.epochs + (of_turns if at else 0))
+            training = self._training(own, f"student {one}", to_learn, begin[one])
+            learnt.append(training.learn().state_dict())
+            told.append(training.told)
+        network = Network(recipe, self.data.vocabulary.size, self._biases).to(self.world.device)
+        network.load_state_dict(joined(*learnt) if len(learnt) > 1 else learnt[0])
+        whole = {"parameters": network.parameters_count, "seconds": round(sum(each["seconds"] for each in told), 1)}
+        others = {"beside": dict(zip(recipe.directions[1:], told[1:], strict=True))} if len(told) > 1 else {}
+        return network, {**told[0], **whole, **others}
+
+    def _begun(self, recipe: Recipe) -> dict[str, Mapping[str, Tensor] | None]:
+        """By direction the first weights of a network that reads that way, from language models of all these texts."""
         corpus = Corpus.prepared(self.data)
         settings = Schedule(
             vocab_size=corpus.vocabulary.size,
@@ -156,12 +174,15 @@ class Ensemble:
         )
         folder = self.folder / "language" if self.folder is not None and self.world.leads else None
         grown_from = self._encoder if recipe.language_start == GROWN else None
-        how: dict[str, Any] = {"directions": (recipe.direction,), "grown_from": grown_from}
+        how: dict[str, Any] = {"directions": recipe.directions, "grown_from": grown_from}
         encoder = pretrain(corpus, settings, self.seed, folder, self.watch, **how)
-        torch.manual_seed(self.seed)
-        network = Network(recipe, self.data.vocabulary.size, self._biases)
-        start_from(network, self.data.vocabulary, encoder)
-        return network.state_dict()
+        found: dict[str, Mapping[str, Tensor] | None] = {}
+        for one in recipe.directions:
+            torch.manual_seed(self.seed)
+            network = Network(replace(recipe, direction=one), self.data.vocabulary.size, self._biases)
+            start_from(network, self.data.vocabulary, encoder)
+            found[one] = network.state_dict()
+        return found
 
     def _training(
         self,
@@ -276,14 +297,3 @@ def best_shares(
             loss = log_loss(biases + mixed / fit_temperature(mixed, biases, labels), labels)
             found[loss] = shares
     return found[min(found)]
-
-
-def joined(forward: Mapping[str, Tensor], backward: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of one network that reads both ways from two that read one each: it says what they say on average.
-
-    Their embeddings, which began as the same, are averaged too.
-    """
-    both = {**forward, **backward, "embedding.weight": (forward["embedding.weight"] + backward["embedding.weight"]) / 2}
-    halves = [weights["dense.weight"].chunk(2, dim=1) for weights in (forward, backward)]
-    both["dense.weight"] = torch.cat([half[at] for at in (0, 1) for half in halves], 1) / 2
-    return both

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,7 +12,6 @@ from torch import Tensor, nn
 from plaudit.errors import UsageError
 from plaudit.learning.pretrained import Pretrained
 from plaudit.learning.recipes import Recipe
-from plaudit.learning.schedule import DIRECTIONS
 from plaudit.text.vocabulary import INFREQUENT, NO_WORD, Vocabulary
 
 WHOLE = slice(None)
@@ -28,7 +29,7 @@ class Network(nn.Module):
 
     def __init__(self, recipe: Recipe, vocab_size: int, biases: NDArray[np.float64]) -> None:
         super().__init__()
-        self.directions = DIRECTIONS if recipe.direction == "both" else (recipe.direction,)
+        self.directions = recipe.directions
         self.pooled = recipe.pooling == "mean and max"
         states = recipe.hidden_dim * len(self.directions)
         self.embedding = nn.Embedding(vocab_size, recipe.embedding_dim, padding_idx=NO_WORD)
@@ -195,3 +196,14 @@ def start_from(network: Network, vocabulary: Vocabulary, encoder: Pretrained) ->
         table.copy_(encoder.embedding[encoder.rows(vocabulary)])
     for direction, lstm in network.lstms.items():
         lstm.load_state_dict({**lstm.state_dict(), **encoder.lstms[direction]})
+
+
+def joined(forward: Mapping[str, Tensor], backward: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of one network that reads both ways from two that read one each: it says what they say on average.
+
+    Their embeddings, which began as the same, are averaged too.
+    """
+    both = {**forward, **backward, "embedding.weight": (forward["embedding.weight"] + backward["embedding.weight"]) / 2}
+    halves = [weights["dense.weight"].chunk(2, dim=1) for weights in (forward, backward)]
+    both["dense.weight"] = torch.cat([half[at] for at in (0, 1) for half in halves], 1) / 2
+    return both

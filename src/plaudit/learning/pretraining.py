@@ -213,14 +213,20 @@ def pretrain(
 ) -> Pretrained:
     """A language model for each of ``directions``, one after the other, with one embedding: that of the first.
 
-    With ``grown_from`` each begins as that encoder. Raises UsageError where it is too large, or lacks one of them.
+    With ``grown_from`` each begins as that encoder. Where that does not read its way, it begins as the first of them,
+    which has learnt of the same texts, and makes a pass less. Raises UsageError where the encoder is too large, or does
+    not read the first way.
     With ``folder`` each leaves its checkpoints there, and the first its result: a killed pretraining goes on.
     """
     found: Pretrained | None = None
     for direction in directions:
         texts = corpus if direction == "forward" else corpus.backward
         settings, own = replace(schedule, direction=direction), folder and folder / direction
-        made = Pretraining(texts, settings, seed, own, found, watch or Watch(), grown_from).run()
+        begin = grown_from
+        if begin is not None and found is not None and direction not in begin.lstms:
+            begin = replace(found, lstms={direction: found.lstms[directions[0]]})
+            settings = replace(settings, epochs=max(1, settings.epochs - 1))
+        made = Pretraining(texts, settings, seed, own, found, watch or Watch(), begin).run()
         found = made.rounded() if found is None else found.joined(made)
     assert found is not None
     return found

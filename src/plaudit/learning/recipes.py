@@ -72,6 +72,9 @@ class Recipe:
         GROWN, "what that begins as: nothing, or start, whose words and units it grows from", choices=(NOTHING, GROWN)
     )
     language_dim: int = _setting(512, "size of the LSTM's state where it begins with that", 1, 8192)
+    language_direction: str = _setting(
+        "forward", "which way the LSTM reads where it begins with that", choices=DIRECTIONS
+    )
     vector_epochs: int = _setting(
         0, "passes that find document vectors, for one more teacher; more than 0 needs the 'pretrain' extra", 0, 10_000
     )
@@ -127,6 +130,11 @@ class Recipe:
             batch_size = min(batch_size, max(LEAST_BATCH, texts // self.least_batches))
         steps = max(1, -(-texts // batch_size))
         return replace(self, batch_size=batch_size, epochs=max(self.epochs, -(-self.least_steps // steps)))
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """Every way that the network reads."""
+        return DIRECTIONS[:2] if self.direction == DIRECTIONS[2] else (self.direction,)
 
     @property
     def reading(self) -> Reading:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,12 +20,12 @@ from plaudit.bundle.bundle import Bundle
 from plaudit.errors import UsageError
 from plaudit.learning import checkpoint
 from plaudit.learning.arithmetic import bfloat16_pays, made_ready
-from plaudit.learning.batches import SHORT, block, blocks, by_length, plan_epoch, thinned
-from plaudit.learning.bundling import biases_of, card, network_bundle, usable
+from plaudit.learning.batches import SHORT, block, blocks, plan_epoch, thinned
+from plaudit.learning.bundling import biases_of, judged_bundle, usable
 from plaudit.learning.calibration import accuracy, fit_temperature, log_loss, log_losses
 from plaudit.learning.checkpoint import State
 from plaudit.learning.distributed import World
-from plaudit.learning.judging import Judge
+from plaudit.learning.judging import evidence_of
 from plaudit.learning.lessons import Lessons, lessons
 from plaudit.learning.lines import epoch_line, kept_epoch
 from plaudit.learning.loss import loss_of, worst_case
@@ -36,9 +37,6 @@ from plaudit.learning.watch import CHECKPOINT_SECONDS, Interrupted, Watch
 from plaudit.text.encoding import Encoded
 from plaudit.text.prepared import Prepared
 from plaudit.text.vocabulary import INFREQUENT, NO_WORD
-
-SCORING_BATCH = {"cpu": 32, "cuda": 256}
-"""More than these leave a processor's cache: 256 are half as fast there."""
 
 
 @dataclass
@@ -63,8 +61,19 @@ class Training:
 
     def run(self) -> Bundle:
         """Trains, and exports the network of the `kept_epoch`."""
-        self.learn()
-        return self._bundle()
+        return judged_bundle(self.learn(), self.data, self.recipe, self.told, watch=self.watch, world=self.world)
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What a card says of a training that is done."""
+        return {
+            "seed": self.seed,
+            "parameters": self._network.parameters_count,
+            "best_epoch": self._state.best_epoch,
+            "seconds": round(sum(entry["seconds"] for entry in self._state.history), 1),
+            "arithmetic": "bfloat16" if self._bfloat16 else "float32",
+            "history": self._state.history,
+        }
 
     @made_ready()
     def learn(self) -> Network:
@@ -202,21 +211,18 @@ class Training:
         """The same for texts of one block of a batch whose texts weigh ``whole``."""
         share = self.world.share
         own = batch[share]
-        ids, lengths = self._block(self._texts, batch, share)
+        rows = block(self._texts, batch, self.recipe.max_words, share)
+        ids, lengths = (torch.from_numpy(values).to(self._device) for values in rows)
         wanted = torch.from_numpy(self._lessons.targets[own]).to(self._device)
         parts = torch.from_numpy(self._weights[own] / whole).to(self._device)
         with self._arithmetic():
             if self.recipe.adversarial and ids.shape[1] > SHORT:
-                rows = (ids, lengths, share, len(batch))
-                return worst_case(self._network, rows, wanted, parts, self.recipe.adversarial)
+                whole_block = (ids, lengths, share, len(batch))
+                return worst_case(self._network, whole_block, wanted, parts, self.recipe.adversarial)
             logits = self._network.logits(ids, lengths, share, len(batch))
         loss = loss_of(logits.float(), wanted, parts)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
-
-    def _block(self, texts: Encoded, batch: NDArray[np.int64], share: slice = slice(None)) -> tuple[Tensor, Tensor]:
-        ids, lengths = block(texts, batch, self.recipe.max_words, share)
-        return torch.from_numpy(ids).to(self._device), torch.from_numpy(lengths).to(self._device)
 
     def _finish(self, epoch: int, training_loss: float, started: float) -> None:
         state, part = self._state, self.data.validation
@@ -258,19 +264,8 @@ class Training:
         return evidence
 
     def evidence(self, texts: Encoded) -> NDArray[np.float64]:
-        """The sum of each text's evidence (texts, units); 0 for one without a word.
-
-        A network whose bundle will have int8 weights is rounded to them first, where it can be judged so.
-        """
-        if self.recipe.weights == "int8" and Judge.fits(self._network):
-            return Judge(self._network, self.watch, self.world).evidence(texts)
-        self._network.eval()
-        found = torch.zeros((len(texts), len(self._biases)), dtype=torch.float64, device=self._device)
-        with torch.no_grad(), self._arithmetic():
-            for batch in by_length(texts.lengths, SCORING_BATCH[self._device.type])[self.world.share]:
-                logits = self._network.logits(*self._block(texts, batch))
-                found[batch] = logits.double() - self._network.biases.double()
-        return self.world.sum(found).cpu().numpy()
+        """The sum of each text's evidence (texts, units) as the network says it now; 0 for one without a word."""
+        return evidence_of(self._network, texts, self.recipe, self.watch, self.world, bfloat16=self._bfloat16)
 
     def _keep(self, name: str, source: str | None = None) -> None:
         """Keeps the network's weights, or those kept as ``source``, under a name."""
@@ -282,19 +277,3 @@ class Training:
 
     def _arithmetic(self) -> torch.autocast:
         return torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._bfloat16)
-
-    def _bundle(self) -> Bundle:
-        """What a bundle says is calibrated as it is served, and never in bfloat16."""
-        trained_so, self._bfloat16 = self._bfloat16, False
-        texts = self.data.validation.texts
-        evidence, lengths = self.evidence(texts), np.minimum(texts.lengths, self.recipe.max_words)
-        training = {
-            "seed": self.seed,
-            "parameters": self._network.parameters_count,
-            "best_epoch": self._state.best_epoch,
-            "seconds": round(sum(entry["seconds"] for entry in self._state.history), 1),
-            "arithmetic": "bfloat16" if trained_so else "float32",
-            "history": self._state.history,
-        }
-        made = card(self.data, self.recipe, evidence, lengths, training)
-        return network_bundle(made, self.data.vocabulary, self._network.cpu(), self.recipe.weights == "int8")
