@@ -204,11 +204,11 @@ RECIPES: Mapping[str, Recipe] = {
         replace(
             _LSTM,
             name="best",
-            about="a larger LSTM that starts from a language model of your own 50,000 texts, taught by others: hours",
+            about="larger LSTMs that read both ways, from language models of your own 50,000 texts, taught by others: hours",
             validation=0.05,
             unlabelled=1_000_000,
             language_epochs=3,
-            vector_epochs=24,
+            language_direction="both",
             turn_epochs=2,
             student_epochs=2,
         ),
