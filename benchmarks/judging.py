@@ -12,12 +12,10 @@ import numpy as np
 import torch
 
 from benchmarks.results import save, spread
-from plaudit.learning.batches import block, by_length
 from plaudit.learning.distributed import World
-from plaudit.learning.judging import Judge
+from plaudit.learning.judging import Judge, evidence_of
 from plaudit.learning.network import Network
 from plaudit.learning.recipes import Recipe
-from plaudit.learning.training import SCORING_BATCH
 from plaudit.learning.watch import Watch
 from plaudit.text.encoding import Encoded
 from plaudit.text.prepared import prepare
@@ -26,6 +24,8 @@ from plaudit.text.sources import read_reviews
 ROUNDS, REVIEWS = 5, 1_000
 UNITS = (320, 512, 640)
 RECIPE = Recipe.of("lstm")
+PLAIN = replace(RECIPE, weights="float32")
+"""What is not rounded is judged by torch."""
 
 
 def run(archive: Path) -> None:
@@ -39,8 +39,8 @@ def run(archive: Path) -> None:
 def _compare(units: int, words: int, texts: Encoded) -> dict[str, Any]:
     network = Network(replace(RECIPE, hidden_dim=units), words, np.zeros(1)).eval()
     sides: dict[str, Callable[[], object]] = {
-        "torch": lambda: _torch(network, texts, bfloat16=False),
-        "torch_in_bfloat16": lambda: _torch(network, texts, bfloat16=True),
+        "torch": lambda: evidence_of(network, texts, PLAIN, Watch(), World()),
+        "torch_in_bfloat16": lambda: evidence_of(network, texts, PLAIN, Watch(), World(), bfloat16=True),
         "plaudit": lambda: Judge(network, Watch(), World()).evidence(texts),
     }
     rates: dict[str, list[float]] = {side: [] for side in sides}
@@ -56,13 +56,3 @@ def _compare(units: int, words: int, texts: Encoded) -> dict[str, Any]:
         "words_a_second": {side: spread(rate) for side, rate in rates.items()},
         "times_as_fast": spread(ratios),
     }
-
-
-def _torch(network: Network, texts: Encoded, bfloat16: bool) -> torch.Tensor:
-    """The network's evidence, found as where nothing is compiled."""
-    found = torch.zeros(len(texts), dtype=torch.float64)
-    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
-        for batch in by_length(texts.lengths, SCORING_BATCH["cpu"]):
-            ids, lengths = block(texts, batch, RECIPE.max_words)
-            found[batch] = network.logits(torch.from_numpy(ids), torch.from_numpy(lengths))[:, 0].double()
-    return found

@@ -204,7 +204,7 @@ RECIPES: Mapping[str, Recipe] = {
         replace(
             _LSTM,
             name="best",
-            about="larger LSTMs that read both ways, from language models of your own 50,000 texts, taught by others: hours",
+            about="two larger LSTMs, one a way, from language models of your own 50,000 texts, taught by others: hours",
             validation=0.05,
             unlabelled=1_000_000,
             language_epochs=3,
