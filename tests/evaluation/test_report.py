@@ -308,6 +308,14 @@ def test_what_learnt_beside_the_first_has_curves_of_its_own() -> None:
     assert "sideways" not in page.words
 
 
+def test_what_teachers_were_worth_can_be_read() -> None:
+    teachers = {"shares": {"linear": 0.3, "forward, turn 1": 0.7}, "accuracy": {"linear": 0.91733547}}
+    page = Page(html_report(metrics_of(), card_of(training={"history": HISTORY, "teachers": teachers}), "Taught"))
+    assert "<dt>teachers shares</dt><dd>linear 0.3; forward, turn 1 0.7</dd>" in page.source
+    assert "<dt>teachers accuracy</dt><dd>linear 0.917335</dd>" in page.source
+    assert "{" not in page.words
+
+
 def test_figures_that_cannot_be_computed_are_dashes() -> None:
     page = Page(html_report(one_label(), card_of(), "One label"))
     assert page.source.count("<td>-</td>") == 4

@@ -183,7 +183,10 @@ def _part(card: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _definitions(values: Mapping[str, Any]) -> str:
-    pairs = "".join(_pair(name.replace("_", " "), _value(value)) for name, value in values.items())
+    flat: dict[str, object] = {}
+    for name, value in values.items():
+        flat |= {f"{name} {part}": own for part, own in value.items()} if isinstance(value, Mapping) else {name: value}
+    pairs = "".join(_pair(name.replace("_", " "), _value(value)) for name, value in flat.items())
     return f"<dl>{pairs}</dl>" if pairs else ""
 
 
@@ -201,6 +204,8 @@ def _value(value: object) -> str:
         return f"{value:.6g}"
     if isinstance(value, list | tuple):
         return ", ".join(_value(item) for item in value)
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name} {_value(item)}" for name, item in value.items())
     return str(value)
 
 

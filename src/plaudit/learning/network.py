@@ -201,7 +201,7 @@ def start_from(network: Network, vocabulary: Vocabulary, encoder: Pretrained) ->
 def joined(forward: Mapping[str, Tensor], backward: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights of one network that reads both ways from two that read one each: it says what they say on average.
 
-    Their embeddings, which began as the same, are averaged too.
+    That is so where they have one embedding; two, which began as the same, are averaged too.
     """
     both = {**forward, **backward, "embedding.weight": (forward["embedding.weight"] + backward["embedding.weight"]) / 2}
     halves = [weights["dense.weight"].chunk(2, dim=1) for weights in (forward, backward)]
