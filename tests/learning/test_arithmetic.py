@@ -1,0 +1,35 @@
+"""How this machine computes, in a process of its own: what glibc is told holds for all of one."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+PIECES = """
+import resource
+from pathlib import Path
+from plaudit.learning.arithmetic import give_back, made_ready
+
+def held():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() // 2**20
+
+with made_ready():
+    before = held()
+    pieces = [bytearray(100_000) for _ in range(2_000)]
+    kept = pieces[::50]
+    del pieces
+    freed = held()
+    give_back()
+    print(freed - before, held() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="this is of glibc")
+def test_what_is_free_is_given_back_though_it_lies_between_what_is_not() -> None:
+    found = subprocess.run([sys.executable, "-c", PIECES], capture_output=True, text=True, check=True)
+    freed, given_back = map(int, found.stdout.split())
+    assert freed > 100, "glibc keeps it"
+    assert given_back < 50
