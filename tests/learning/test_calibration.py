@@ -3,7 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plaudit.learning.calibration import accuracy, fit_growing_temperature, fit_temperature, log_loss, probabilities
+from plaudit.learning.calibration import (
+    accuracy,
+    best_shares,
+    fit_growing_temperature,
+    fit_temperature,
+    log_loss,
+    probabilities,
+)
 
 NONE = np.zeros(1)
 
@@ -77,3 +84,18 @@ def test_logits_become_the_probabilities_that_their_log_loss_is_of(units: int) -
     labels = shares.argmax(axis=1)
     assert log_loss(logits / 100, labels) == pytest.approx(-np.log(shares.max(axis=1)).mean(), rel=1e-5)
     assert np.isfinite(probabilities(logits)).all()
+
+
+def test_shares_go_to_the_teachers_who_know() -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, 400)
+    signal = (2.0 * labels - 1)[:, np.newaxis]
+    evidence = {
+        "knows": signal + random.normal(0, 1, (400, 1)),
+        "guesses": random.normal(0, 1, (400, 1)),
+        "knows too": signal + random.normal(0, 1, (400, 1)),
+    }
+    shares = best_shares(evidence, np.zeros(1), labels)
+    assert sum(shares.values()) == pytest.approx(1)
+    assert shares["guesses"] <= 0.1
+    assert min(shares["knows"], shares["knows too"]) >= 0.3

@@ -15,7 +15,7 @@ from plaudit.bundle.bundle import Bundle
 from plaudit.bundle.classifier import Classifier
 from plaudit.errors import MissingExtra, UsageError
 from plaudit.learning import ensemble, pretraining
-from plaudit.learning.ensemble import Taught, best_shares
+from plaudit.learning.ensemble import Taught
 from plaudit.learning.fitting import fit
 from plaudit.learning.network import Network, joined
 from plaudit.learning.preparing import prepare_for
@@ -48,6 +48,14 @@ def unbroken(data: Prepared, recipe: Recipe) -> tuple[Bundle, list[str]]:
     """The bundle of an ensemble that nobody stopped, and what it said."""
     lines: list[str] = []
     return fit(data, recipe, 3, watch=Watch(say=lines.append)), lines
+
+
+@pytest.fixture
+def one_way(encoder_folder: Path, tmp_path: Path) -> Path:
+    """An encoder that reads forward alone."""
+    both = Pretrained.load(encoder_folder)
+    replace(both, lstms={"forward": both.lstms["forward"]}).save(tmp_path / "one")
+    return tmp_path / "one"
 
 
 def same(left: Bundle, right: Bundle) -> bool:
@@ -183,13 +191,11 @@ def test_with_enough_texts_a_language_is_learnt_first_and_read_forward(
 
 
 def test_a_language_is_learnt_both_ways_from_an_encoder_that_reads_one(
-    data: Prepared, speaking: Recipe, encoder_folder: Path, tmp_path: Path
+    data: Prepared, speaking: Recipe, one_way: Path, tmp_path: Path
 ) -> None:
     lines: list[str] = []
-    encoder = Pretrained.load(encoder_folder)
-    replace(encoder, lstms={"forward": encoder.lstms["forward"]}).save(tmp_path / "one")
     settings = {"language_direction": "both", "direction": "forward", "turns": 1, "turn_epochs": 2, "student_epochs": 3}
-    both = replace(speaking, **settings, start=str(tmp_path / "one"))  # type: ignore[arg-type]
+    both = replace(speaking, **settings, start=str(one_way))  # type: ignore[arg-type]
     made = fit(data, both, 3, folder=tmp_path / "steps", watch=Watch(say=lines.append))
     assert [line.split(":")[0] for line in lines if "perplexity" in line] == ["forward"] * 2 + ["backward"]
     assert [line.split(":")[0] for line in lines if "texts to learn from" in line] == [
@@ -208,6 +214,15 @@ def test_a_language_is_learnt_both_ways_from_an_encoder_that_reads_one(
     again: list[str] = []
     assert same(made, fit(data, both, 3, folder=tmp_path / "steps", watch=Watch(say=again.append)))
     assert not any("perplexity" in line for line in again)
+
+
+def test_what_reads_both_ways_learns_with_the_same_word_vectors(data: Prepared, recipe: Recipe, tmp_path: Path) -> None:
+    fit(data, replace(recipe, embedding_rate=0.0, start="nothing"), 3, folder=tmp_path)
+    one, other = (
+        from_safetensors((tmp_path / f"student {way}" / "checkpoint.safetensors").read_bytes())
+        for way in ("forward", "backward")
+    )
+    assert torch.equal(one["best.best.embedding.weight"], other["best.best.embedding.weight"])
 
 
 def test_a_language_can_grow_from_the_encoders(data: Prepared, speaking: Recipe) -> None:
@@ -305,21 +320,6 @@ def test_the_network_that_begins_says_what_its_two_halves_say_on_average(recipe:
         assert torch.allclose(both.logits(torch_ids, lengths), (said[0] + said[1]) / 2, atol=1e-6)
 
 
-def test_shares_go_to_the_teachers_who_know() -> None:
-    random = np.random.default_rng(0)
-    labels = random.integers(0, 2, 400)
-    signal = (2.0 * labels - 1)[:, np.newaxis]
-    evidence = {
-        "knows": signal + random.normal(0, 1, (400, 1)),
-        "guesses": random.normal(0, 1, (400, 1)),
-        "knows too": signal + random.normal(0, 1, (400, 1)),
-    }
-    shares = best_shares(evidence, NONE, labels)
-    assert sum(shares.values()) == pytest.approx(1)
-    assert shares["guesses"] <= 0.1
-    assert min(shares["knows"], shares["knows too"]) >= 0.3
-
-
 def test_what_a_teacher_says_is_kept_for_its_own_training(tmp_path: Path) -> None:
     said = Taught(np.ones((2, 1)), np.zeros((3, 1)), {"dense.weight": torch.ones(2, 2)})
     said.save(tmp_path / "x.safetensors", "this one")
@@ -335,13 +335,11 @@ def test_what_a_teacher_says_is_kept_for_its_own_training(tmp_path: Path) -> Non
 
 
 def test_an_encoder_that_lacks_a_direction_is_refused_before_anybody_is_taught(
-    data: Prepared, recipe: Recipe, encoder_folder: Path, tmp_path: Path
+    data: Prepared, recipe: Recipe, one_way: Path
 ) -> None:
     lines: list[str] = []
-    both = Pretrained.load(encoder_folder)
-    replace(both, lstms={"forward": both.lstms["forward"]}).save(tmp_path / "one")
     with pytest.raises(UsageError, match="reads forward and not backward: start from one of plaudit pretrain"):
-        fit(data, replace(recipe, start=str(tmp_path / "one")), watch=Watch(say=lines.append))
+        fit(data, replace(recipe, start=str(one_way)), watch=Watch(say=lines.append))
     assert lines == []
 
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from plaudit.bundle.bundle import Bundle
 from plaudit.errors import MissingExtra
 from plaudit.learning.bundling import Floats, biases_of, judged_bundle
-from plaudit.learning.calibration import accuracy, fit_temperature, log_loss, probabilities
+from plaudit.learning.calibration import accuracy, best_shares, fit_temperature, probabilities
 from plaudit.learning.checkpoint import digest
 from plaudit.learning.distributed import World
 from plaudit.learning.lessons import Lessons, lessons
@@ -32,7 +32,7 @@ from plaudit.learning.linear_training import linear_evidence, linear_model
 from plaudit.learning.network import Network, joined, start_from
 from plaudit.learning.pretrained import load_encoder
 from plaudit.learning.pretraining import Corpus, pretrain
-from plaudit.learning.probing import regression
+from plaudit.learning.probing import regression, started
 from plaudit.learning.recipes import GROWN, NOTHING, Recipe
 from plaudit.learning.schedule import Schedule, VectorSettings
 from plaudit.learning.training import Training
@@ -44,7 +44,6 @@ from plaudit.text.prepared import Prepared
 if TYPE_CHECKING:
     from plaudit.learning.document_vectors import DocumentVectors
 
-PARTS = 10
 TURN = 1_000_003
 STREAMS = 128
 ENOUGH_TEXTS = 50_000
@@ -149,11 +148,13 @@ class Ensemble:
 
         The first has made the passes ``of_turns``.
         """
-        learnt, told = [], []
+        learnt: list[Mapping[str, Tensor]] = []
+        told = []
         for at, one in enumerate(recipe.directions):
             self.watch.say(f"student {one}: {len(to_learn.texts):,} texts to learn from")
             own = replace(recipe, direction=one, epochs=recipe.epochs + (of_turns if at else 0))
-            training = self._training(own, f"student {one}", to_learn, begin[one])
+            begins = begin[one] or self._beside(own, learnt[0])
+            training = self._training(own, f"student {one}", to_learn, begins)
             learnt.append(training.learn().state_dict())
             told.append(training.told)
         network = Network(recipe, self.data.vocabulary.size, self._biases).to(self.world.device)
@@ -161,6 +162,14 @@ class Ensemble:
         whole = {"parameters": network.parameters_count, "seconds": round(sum(each["seconds"] for each in told), 1)}
         others = {"beside": dict(zip(recipe.directions[1:], told[1:], strict=True))} if len(told) > 1 else {}
         return network, {**told[0], **whole, **others}
+
+    def _beside(self, recipe: Recipe, first: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The first weights of a network that reads another way than ``first`` does, with its word vectors."""
+        torch.manual_seed(self.seed)
+        network = Network(recipe, self.data.vocabulary.size, self._biases)
+        if recipe.start != NOTHING:
+            started(network, self.data, recipe)
+        return {**network.state_dict(), "embedding.weight": first["embedding.weight"].cpu()}
 
     def _begun(self, recipe: Recipe) -> dict[str, Mapping[str, Tensor] | None]:
         """By direction the first weights of a network that reads that way, from language models of all these texts."""
@@ -283,17 +292,3 @@ def document_vectors() -> type[DocumentVectors]:
     except ModuleNotFoundError:
         raise MissingExtra("A teacher with document vectors (--vector-epochs)", "pretrain") from None
     return DocumentVectors
-
-
-def best_shares(
-    evidence: Mapping[str, Floats], biases: Floats, labels: np.ndarray[tuple[int], np.dtype[np.int64]]
-) -> dict[str, float]:
-    """The share of each teacher, in tenths, whose mix has the lowest log loss once calibrated."""
-    found: dict[float, dict[str, float]] = {}
-    for parts in itertools.product(range(PARTS + 1), repeat=len(evidence)):
-        if sum(parts) == PARTS:
-            shares = {name: part / PARTS for name, part in zip(evidence, parts, strict=True)}
-            mixed = np.asarray(sum(shares[name] * one for name, one in evidence.items()))
-            loss = log_loss(biases + mixed / fit_temperature(mixed, biases, labels), labels)
-            found[loss] = shares
-    return found[min(found)]
