@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import re
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from safetensors.torch import load as from_safetensors
 from plaudit.bundle.bundle import Bundle
 from plaudit.bundle.classifier import Classifier
 from plaudit.errors import UsageError
+from plaudit.learning import training
 from plaudit.learning.arithmetic import bfloat16_pays
 from plaudit.learning.checkpoint import NAME
 from plaudit.learning.lines import METRICS
@@ -241,6 +243,18 @@ def test_a_long_epoch_leaves_checkpoints_on_its_way(
     resumed = Training(prepared, QUICK, 3, tmp_path, Watch(say=lines.append)).run()
     assert lines[0] == "going on after 0 of 3 epochs and 7 batches"
     assert same(unbroken, resumed)
+
+
+@pytest.mark.parametrize(("beyond", "gives"), [(0, False), (1, True)])
+def test_free_memory_is_given_back_once_the_process_has_grown(
+    beyond: int, gives: bool, prepared: Prepared, unbroken: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[bool] = []
+    held = itertools.chain([2**30], itertools.repeat(2**30 + training.ROOM + beyond))
+    monkeypatch.setattr(training, "resident", lambda: next(held))
+    monkeypatch.setattr(training, "give_back", lambda: given.append(True))
+    assert same(Training(prepared, QUICK, seed=3).run(), unbroken)
+    assert bool(given) == gives
 
 
 def test_two_layers_export_and_score(prepared: Prepared) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from plaudit.bundle.bundle import Bundle
 from plaudit.errors import UsageError
 from plaudit.learning import checkpoint
-from plaudit.learning.arithmetic import bfloat16_pays, give_back, made_ready
+from plaudit.learning.arithmetic import bfloat16_pays, give_back, made_ready, resident
 from plaudit.learning.batches import SHORT, block, blocks, plan_epoch, thinned
 from plaudit.learning.bundling import biases_of, judged_bundle, usable
 from plaudit.learning.calibration import accuracy, fit_temperature, log_loss, log_losses
@@ -38,8 +38,8 @@ from plaudit.text.encoding import Encoded
 from plaudit.text.prepared import Prepared
 from plaudit.text.vocabulary import INFREQUENT, NO_WORD
 
-TIDY = 120
-"""Steps after which free memory is given back: it takes a third of a second."""
+TIDY, ROOM = 20, 4 * 2**30
+"""Steps after which memory is looked at, and the bytes it may grow by before what is free of them is given back."""
 
 
 @dataclass
@@ -104,6 +104,7 @@ class Training:
             self._keep(name)
         self._agree()
         self._resume()
+        self._resident = resident()
         for epoch in range(self._state.epoch, self.recipe.epochs):
             if enough is None:
                 self._epoch(epoch)
@@ -169,7 +170,7 @@ class Training:
         for batch in self.watch.track(left, f"{what}  batch", len(left)):
             state.loss += self._step(batch, len(plan) * self.recipe.epochs) * len(batch)
             state.batch, state.step = state.batch + 1, state.step + 1
-            if state.step % TIDY == 0:
+            if state.step % TIDY == 0 and resident() > self._resident + ROOM:
                 give_back()
             stop = self.world.any(self.watch.stop())
             if stop or time.perf_counter() - started > CHECKPOINT_SECONDS:
