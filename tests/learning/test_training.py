@@ -249,12 +249,18 @@ def test_a_long_epoch_leaves_checkpoints_on_its_way(
 def test_free_memory_is_given_back_once_the_process_has_grown(
     beyond: int, gives: bool, prepared: Prepared, unbroken: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[bool] = []
+    happened: list[str] = []
     held = itertools.chain([2**30], itertools.repeat(2**30 + training.ROOM + beyond))
-    monkeypatch.setattr(training, "resident", lambda: next(held))
-    monkeypatch.setattr(training, "give_back", lambda: given.append(True))
+
+    def looked() -> int:
+        happened.append("looked")
+        return next(held)
+
+    monkeypatch.setattr(training, "resident", looked)
+    monkeypatch.setattr(training, "give_back", lambda: happened.append("gave"))
     assert same(Training(prepared, QUICK, seed=3).run(), unbroken)
-    assert bool(given) == gives
+    assert happened[:3] == ["gave", "looked", "looked"], "what came before is no growth"
+    assert ("gave" in happened[3:]) == gives
 
 
 def test_two_layers_export_and_score(prepared: Prepared) -> None:

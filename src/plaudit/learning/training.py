@@ -104,6 +104,7 @@ class Training:
             self._keep(name)
         self._agree()
         self._resume()
+        give_back()  # what a training before this one in the same process has left is no part of its own growth
         self._resident = resident()
         for epoch in range(self._state.epoch, self.recipe.epochs):
             if enough is None:
