@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-NEEDS  := pyproject.toml constraints.txt hatch_build.py src/plaudit/bundle/recurrence.c src/plaudit/text/forms.c
+NEEDS  := pyproject.toml constraints.txt hatch_build.py src/plaudit/vectors.h $(wildcard src/plaudit/*/*.c)
 
 .PHONY: up test check bench shipped docs clean help
 

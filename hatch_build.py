@@ -14,15 +14,16 @@ from packaging.tags import sys_tags
 
 OPTIONS = ("-std=c11", "-O3", "-ffp-contract=fast", "-shared", "-fPIC")
 X86 = ("x86_64", "AMD64")
-RECURRENCE = "src/plaudit/bundle/recurrence.c"
-LIBRARIES = {
-    "src/plaudit/text/libforms.so": ("src/plaudit/text/forms.c", ()),
-    "src/plaudit/bundle/librecurrence-avx512.so": (
-        RECURRENCE, ("-mfma", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni"),
-    ),
-    "src/plaudit/bundle/librecurrence-avx2.so": (RECURRENCE, ("-mfma", "-mavx2")),
-    "src/plaudit/bundle/librecurrence.so": (RECURRENCE, ()),
-}  # fmt: skip
+VECTORS = {
+    "-avx512": ("-mfma", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni"),
+    "-avx2": ("-mfma", "-mavx2"),
+    "": (),
+}
+LIBRARIES = {"src/plaudit/text/libforms.so": ("src/plaudit/text/forms.c", ())}
+for room, name in (("bundle", "recurrence"), ("learning", "lstm")):
+    for kind, options in VECTORS.items():
+        if bool(kind) == (platform.machine() in X86):
+            LIBRARIES[f"src/plaudit/{room}/lib{name}{kind}.so"] = (f"src/plaudit/{room}/{name}.c", options)
 """What is made of which source, with which vector instructions; whether a processor has them is asked later."""
 
 
@@ -33,8 +34,7 @@ class CompilingHook(BuildHookInterface):
         compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
         for name, (source, vectors) in LIBRARIES.items():
             made = Path(self.root, name)
-            wanted = source != RECURRENCE or bool(vectors) == (platform.machine() in X86)
-            if compiler and wanted and self._compile(compiler.split(), Path(self.root, source), made, vectors):
+            if compiler and self._compile(compiler.split(), Path(self.root, source), made, vectors):
                 build_data["artifacts"].append(name)
                 build_data["pure_python"] = False
                 build_data["tag"] = f"py3-none-{_platform()}"

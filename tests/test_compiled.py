@@ -9,11 +9,13 @@ import pytest
 
 from plaudit.bundle import compiled_kernel
 from plaudit.compiled import opened, wanted
+from plaudit.learning import compiled_lstm
 from plaudit.text import forms
 
 LIBRARIES = [
     (forms.LIBRARY, "plaudit_numbers"),
     *((path, "plaudit_evidence") for path in compiled_kernel.LIBRARIES.values()),
+    *((path, "plaudit_read") for path in compiled_lstm.LIBRARIES.values()),
 ]
 
 

@@ -12,14 +12,9 @@ from numpy.typing import NDArray
 
 from plaudit.bundle.quantisation import int8_gates, largest
 from plaudit.bundle.weights import GATES, LSTMS, Array, Layer, Singles, Way, Weights
-from plaudit.compiled import opened
+from plaudit.compiled import libraries, opened_here
 
-LIBRARIES = {
-    "AVX-512": Path(__file__).with_name("librecurrence-avx512.so"),
-    "AVX2": Path(__file__).with_name("librecurrence-avx2.so"),
-    "this machine": Path(__file__).with_name("librecurrence.so"),
-}
-"""What recurrence.c is compiled for, the fastest first."""
+LIBRARIES = libraries(Path(__file__).with_name("recurrence.c"))
 TOGETHER = 4
 """Inputs that one instruction multiplies in int8."""
 Places = NDArray[np.int64]
@@ -33,10 +28,9 @@ def library() -> ctypes.CDLL | None:
 
 def functions(path: Path) -> ctypes.CDLL | None:
     """The compiled functions at ``path``, unless the processor lacks what they use."""
-    asked = ("plaudit_supported", "plaudit_layout", "plaudit_units", "plaudit_int8")
-    found = opened(path, *asked, "plaudit_room", "plaudit_evidence")
-    layout = 1000 * ctypes.sizeof(_Network) + ctypes.sizeof(_Layer)
-    if found is None or not found.plaudit_supported() or found.plaudit_layout() != layout:
+    asked = ("plaudit_layout", "plaudit_units", "plaudit_int8", "plaudit_room", "plaudit_evidence")
+    found = opened_here(path, *asked)
+    if found is None or found.plaudit_layout() != 1000 * ctypes.sizeof(_Network) + ctypes.sizeof(_Layer):
         return None
     address, number = ctypes.c_void_p, ctypes.c_int32
     found.plaudit_room.argtypes, found.plaudit_room.restype = (address, address, number), ctypes.c_int64

@@ -7,23 +7,19 @@
    of a block is all that its units need for their next state. Texts come with the longest first: those that still
    have words are the first ones. A text's states are the same to the bit whichever texts are beside it. */
 
-#include <stdint.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
-/* Floats of a vector, and texts whose sums fit into the registers beside the weights. */
-#if defined(__AVX512VNNI__)
-#define UNITS 16
-#define TOGETHER 4
-#elif defined(__AVX2__)
-#define UNITS 8
+#include "../vectors.h"
+
+/* Texts whose sums fit into the registers beside the weights. */
+#if UNITS == 8
 #define TOGETHER 2
 #else
-#define UNITS 4
 #define TOGETHER 4
 #endif
 #ifdef __AVX2__
-#include <immintrin.h>
 #define INT8 1
 #else
 #define INT8 0
@@ -33,20 +29,6 @@
 #define BLOCK (UNITS * GATES)
 #define FOUR 4       /* inputs that one instruction multiplies in int8 */
 #define STEPS 128    /* steps of texts whose inputs are multiplied at once: what they take stays in the cache */
-#define ALWAYS static inline __attribute__((always_inline))
-
-typedef float floats __attribute__((vector_size(4 * UNITS)));
-typedef int32_t wholes __attribute__((vector_size(4 * UNITS)));
-typedef float floats_anywhere __attribute__((vector_size(4 * UNITS), aligned(4), may_alias));
-typedef int32_t wholes_anywhere __attribute__((vector_size(4 * UNITS), aligned(4), may_alias));
-
-ALWAYS floats load(const float *from) { return (floats)*(const floats_anywhere *)from; }
-ALWAYS wholes load_wholes(const void *from) { return (wholes)*(const wholes_anywhere *)from; }
-ALWAYS void store(float *to, floats values) { *(floats_anywhere *)to = (floats_anywhere)values; }
-ALWAYS floats all(float value) { return value - (floats){0}; }
-ALWAYS floats chosen(wholes mask, floats yes, floats no) {
-    return (floats)((mask & (wholes)yes) | (~mask & (wholes)no));
-}
 
 /* What Python passes; `compiled_kernel.py` has the same fields. Offsets and scales are in the order of the blocks. */
 struct product {
@@ -85,53 +67,6 @@ int plaudit_layout(void) { return (int)(1000 * sizeof(struct network) + sizeof(s
 
 int plaudit_units(void) { return UNITS; }
 int plaudit_int8(void) { return INT8; }
-
-int plaudit_supported(void) {
-#if defined(__AVX512VNNI__)
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512vnni");
-#elif defined(__AVX2__)
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#else
-    return 1;
-#endif
-}
-
-#ifdef __AVX512VNNI__
-ALWAYS floats nearest(floats x) {
-    return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-}
-ALWAYS floats shifted(floats x, floats whole) { return _mm512_scalef_ps(x, whole); }
-ALWAYS floats inverse(floats x) {
-    const floats near = _mm512_rcp14_ps(x); /* and a step of Newton's: a quarter of a division's time */
-    return near * (2.f - x * near);
-}
-#else
-/* Of floats below 2 to the 22: that and half as much has no bits left for what is behind the point. */
-ALWAYS floats nearest(floats x) { return (x + 12582912.f) - 12582912.f; }
-ALWAYS floats shifted(floats x, floats whole) {
-    return x * (floats)((__builtin_convertvector(whole, wholes) + 127) << 23);
-}
-ALWAYS floats inverse(floats x) { return 1.f / x; }
-#endif
-
-/* e to the x to 2e-7, as 2 to a whole number times a polynomial; no more and no less than 2 to the 64. */
-ALWAYS floats exponential(floats x) {
-    const float parts[] = {1.5403530e-4f, 1.3333558e-3f, 9.6181291e-3f, 5.5504109e-2f, 2.4022651e-1f, 6.9314718e-1f, 1.f};
-    floats power = x * 1.44269504f;
-    power = chosen(power > -64.f, power, all(-64.f));
-    power = chosen(power < 64.f, power, all(64.f));
-    const floats whole = nearest(power), rest = power - whole;
-    floats sum = all(parts[0]);
-    for (int i = 1; i < 7; i++) sum = sum * rest + parts[i];
-    return shifted(sum, whole);
-}
-
-ALWAYS floats sigmoid(floats x) { return inverse(1.f + exponential(-x)); }
-ALWAYS floats hyperbolic_tangent(floats x) { return sigmoid(x + x) * 2.f - 1.f; }
 
 /* A block's sums for `rows` texts, added to what `sums` begins with. */
 ALWAYS void block_float(int rows, const struct product *by, int block, const float *const *x, floats sums[][GATES]) {

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from plaudit.errors import UsageError
+from plaudit.learning.compiled_lstm import Packed, pooled, reads
 from plaudit.learning.pretrained import Pretrained
 from plaudit.learning.recipes import Recipe
 from plaudit.text.vocabulary import INFREQUENT, NO_WORD, Vocabulary
@@ -91,7 +92,7 @@ class Network(nn.Module):
         if self.others is None:
             return found
         places = ids - (len(self.embedding.weight) - len(self.others.weight))
-        return torch.where((places < 0).unsqueeze(2), found, self.others(places.clamp(min=0)))
+        return torch.where((places < 0).unsqueeze(-1), found, self.others(places.clamp(min=0)))
 
     @property
     def lstms(self) -> dict[str, nn.LSTM]:
@@ -126,19 +127,45 @@ class Network(nn.Module):
         a training with several processes drops what one process would.
         """
         reviews = len(ids) if reviews is None else reviews
-        return self.logits_of_vectors(self.vectors(ids, share, reviews), lengths, share, reviews)
+        if self.pads:
+            return self.logits_of_vectors(self.vectors(ids, share, reviews), lengths, share, reviews)
+        return self._logits_of_read(self._read_packed(ids, lengths, share, reviews), share, reviews)
+
+    @property
+    def pads(self) -> bool:
+        """Whether it reads a batch's texts with padding: where they are not read by compiled functions."""
+        return not self.pooled or not all(reads(lstm) for lstm in self.lstms.values())
 
     def vectors(self, ids: Tensor, share: slice, reviews: int) -> Tensor:
         """The words as vectors (batch, time, embedding), after word dropout and dropout."""
-        if self.training and self._word_dropout:
-            dropped = torch.rand((reviews, ids.shape[1]), device=ids.device)[share] < self._word_dropout
-            ids = torch.where(dropped & (ids != NO_WORD), INFREQUENT, ids)
-        return self._dropped(self._embedded(ids), share, reviews)
+        return self._dropped(self._embedded(self._words(ids, share, reviews)), share, reviews)
+
+    def _words(self, ids: Tensor, share: slice, reviews: int) -> Tensor:
+        """The ids after word dropout."""
+        if not self.training or not self._word_dropout:
+            return ids
+        dropped = torch.rand((reviews, ids.shape[1]), device=ids.device)[share] < self._word_dropout
+        return torch.where(dropped & (ids != NO_WORD), INFREQUENT, ids)
 
     def logits_of_vectors(self, vectors: Tensor, lengths: Tensor, share: slice, reviews: int) -> Tensor:
         """Logits (batch, units) of reviews whose words are vectors (batch, time, embedding)."""
-        logits: Tensor = self.dense(self._dropped(self.read(vectors, lengths), share, reviews)) + self.biases
+        return self._logits_of_read(self.read(vectors, lengths), share, reviews)
+
+    def _logits_of_read(self, read: Tensor, share: slice, reviews: int) -> Tensor:
+        logits: Tensor = self.dense(self._dropped(read, share, reviews)) + self.biases
         return logits
+
+    def _read_packed(self, ids: Tensor, lengths: Tensor, share: slice, reviews: int) -> Tensor:
+        """What the last layer reads of reviews, without padding."""
+        ids, packed = self._words(ids, share, reviews), Packed(lengths.numpy(), torch.get_num_threads())
+        texts = torch.from_numpy(packed.texts)
+        kept = self._dropout(self.dense.weight.new_ones((reviews, self.embedding.embedding_dim)))[share]
+        found = []
+        for direction, lstm in self.lstms.items():
+            columns = torch.from_numpy(packed.columns(backward=direction == "backward"))
+            vectors = self._embedded(ids[texts, columns])
+            found.append(pooled(lstm, vectors * kept[texts] if self.training else vectors, packed))
+        return torch.cat([pool for pools in zip(*found, strict=True) for pool in pools], 1)
 
     def read(self, vectors: Tensor, lengths: Tensor) -> Tensor:
         """What the last layer reads of reviews whose words are vectors (batch, time, embedding)."""
