@@ -19,9 +19,10 @@ VECTORS = {
     "-avx2": ("-mfma", "-mavx2"),
     "": (),
 }
+BFLOAT16 = {"-avx512bf16": (*VECTORS["-avx512"], "-mavx512bf16")}
 LIBRARIES = {"src/plaudit/text/libforms.so": ("src/plaudit/text/forms.c", ())}
-for room, name in (("bundle", "recurrence"), ("learning", "lstm")):
-    for kind, options in VECTORS.items():
+for room, name, kinds in (("bundle", "recurrence", VECTORS), ("learning", "lstm", VECTORS | BFLOAT16)):
+    for kind, options in kinds.items():
         if bool(kind) == (platform.machine() in X86):
             LIBRARIES[f"src/plaudit/{room}/lib{name}{kind}.so"] = (f"src/plaudit/{room}/{name}.c", options)
 """What is made of which source, with which vector instructions; whether a processor has them is asked later."""

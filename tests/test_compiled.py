@@ -15,7 +15,7 @@ from plaudit.text import forms
 LIBRARIES = [
     (forms.LIBRARY, "plaudit_numbers"),
     *((path, "plaudit_evidence") for path in compiled_kernel.LIBRARIES.values()),
-    *((path, "plaudit_read") for path in compiled_lstm.LIBRARIES.values()),
+    *((path, "plaudit_read") for path in (*compiled_lstm.LIBRARIES.values(), compiled_lstm.IN_BFLOAT16)),
 ]
 
 

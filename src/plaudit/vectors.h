@@ -36,6 +36,9 @@ ALWAYS floats chosen(wholes mask, floats yes, floats no) {
 int plaudit_supported(void) {
 #if defined(__AVX512VNNI__)
     __builtin_cpu_init();
+#ifdef __AVX512BF16__
+    if (!__builtin_cpu_supports("avx512bf16")) return 0;
+#endif
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512vnni");

@@ -7,6 +7,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
+
+from plaudit.learning.arithmetic import bfloat16_pays, has_amx
 
 PIECES = """
 from plaudit.learning.arithmetic import give_back, made_ready, resident
@@ -31,3 +34,18 @@ def test_what_is_free_is_given_back_though_it_lies_between_what_is_not() -> None
     freed, given_back = map(int, found.stdout.split())
     assert freed > 100, "glibc keeps it"
     assert given_back < 50
+
+
+@pytest.mark.parametrize(
+    ("able", "pays"),
+    [({}, False), ({"avx512_vnni": True}, False), ({"avx512_bf16": True}, True), ({"amx_bf16": True}, True)],
+)
+def test_bfloat16_pays_where_the_processor_multiplies_it(
+    able: dict[str, bool], pays: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
+    assert bfloat16_pays("auto") is pays
+    assert has_amx() is ("amx_bf16" in able)
+    assert bfloat16_pays("bfloat16")
+    assert not bfloat16_pays("float32")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,24 @@ from torch import Tensor, nn
 
 from plaudit.bundle.bundle import Bundle
 from plaudit.learning import compiled_lstm
-from plaudit.learning.compiled_lstm import LIBRARIES, Packed, functions, pooled, reads
+from plaudit.learning.arithmetic import has_amx
+from plaudit.learning.compiled_lstm import (
+    IN_BFLOAT16,
+    LIBRARIES,
+    Packed,
+    Parts,
+    State,
+    functions,
+    library,
+    pooled,
+    reads,
+    streamed,
+)
 from plaudit.learning.network import Network
 from plaudit.learning.recipes import DIRECTIONS, Recipe
 from plaudit.learning.training import Training
 from plaudit.text.prepared import Prepared
-from tests.compiling import VECTORS, compiled_plainly, compiled_with_checks, run_with_checks
+from tests.compiling import AVX_512, VECTORS, compiled_plainly, compiled_with_checks, run_with_checks
 
 SOURCE = LIBRARIES["this machine"].with_name("lstm.c")
 RECIPE = Recipe.of("lstm", embedding_dim=24, hidden_dim=64, dropout=0.3, word_dropout=0.2)
@@ -41,10 +54,19 @@ def compiled(
     found = functions(path) if path else None
     if found is None:
         pytest.skip("not compiled here, or not for this processor")
-    monkeypatch.setattr(compiled_lstm, "library", lambda: found)
+    monkeypatch.setattr(compiled_lstm, "library", lambda dtype: found if dtype == torch.float32 else None)
     threads = torch.get_num_threads()
     yield found
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def in_bfloat16() -> Iterator[None]:
+    """Where the processor has functions of its own for bfloat16, a block in which torch computes in it."""
+    if functions(IN_BFLOAT16) is None or has_amx():
+        pytest.skip("not compiled here, or not for this processor")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        yield
 
 
 def batch(lengths: tuple[int, ...] = LENGTHS) -> tuple[Tensor, Tensor]:
@@ -64,7 +86,7 @@ def learnt(network: Network, ids: Tensor, lengths: Tensor) -> list[Tensor]:
 
 def by_torch(monkeypatch: pytest.MonkeyPatch, network: Network, ids: Tensor, lengths: Tensor) -> list[Tensor]:
     with monkeypatch.context() as patch:
-        patch.setattr(compiled_lstm, "library", lambda: None)
+        patch.setattr(compiled_lstm, "library", lambda _: None)
         assert network.pads
         return learnt(network, ids, lengths)
 
@@ -123,16 +145,91 @@ def test_rows_are_words_step_by_step_and_the_longest_texts_come_first() -> None:
 def test_texts_are_dealt_out_to_threads_evenly_and_no_thread_has_few() -> None:
     lengths = np.arange(1, 33)
     packed = Packed(lengths, threads=3)
-    shares = [
-        sum(lengths[packed.order[first:end]]) for first, end in zip(packed.firsts, packed.firsts[1:], strict=False)
-    ]
+    shares = [sum(lengths[packed.order[first:end]]) for first, end in pairwise(packed.parts.firsts)]
     assert len(shares) == 3
     assert max(shares) < 1.15 * min(shares)
     assert sorted(packed.order) == list(range(32))
-    assert len(Packed(np.ones(15, dtype=np.int64), threads=8).active) == 1
-    for first, end, active in zip(packed.firsts, packed.firsts[1:], packed.active, strict=False):
+    assert len(Packed(np.ones(15, dtype=np.int64), threads=8).parts.active) == 1
+    for (first, end), active in zip(pairwise(packed.parts.firsts), packed.parts.active, strict=True):
         own = lengths[packed.order[first:end]]
         assert active.tolist() == [(own > step).sum() for step in range(own.max())]
+
+
+def test_streams_are_dealt_out_evenly_and_begin_where_the_next_word_of_all_does() -> None:
+    parts = Parts.of_streams(steps=3, streams=20, threads=2)
+    assert parts.firsts == [0, 10, 20]
+    assert [begins.tolist() for begins in parts.begins] == [[0, 20, 40], [10, 30, 50]]
+    assert [active.tolist() for active in parts.active] == [[10, 10, 10]] * 2
+    assert Parts.of_streams(3, 15, 2).firsts == [0, 15]
+
+
+def stream_learnt(read: Callable[..., tuple[Tensor, State]], state: State | None) -> list[Tensor]:
+    """The states of an LSTM over words, those at its end, and every gradient of the states weighed by chance."""
+    torch.manual_seed(3)
+    lstm, words, weights = nn.LSTM(24, 64), torch.randn(30, 20, 24, requires_grad=True), torch.randn(30, 20, 64)
+    states, after = read(lstm, words, state)
+    (states * weights).sum().backward()  # type: ignore[no-untyped-call]
+    found = [states, *after, words.grad, *(parameter.grad for parameter in lstm.parameters())]
+    return [value.detach().float() for value in found if value is not None]
+
+
+BEFORE = (torch.full((1, 20, 64), 0.3), torch.linspace(-1, 1, 20 * 64).view(1, 20, 64))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("state", [None, BEFORE], ids=["at the beginning", "after others"])
+@pytest.mark.usefixtures("compiled")
+def test_states_of_streams_and_gradients_are_torchs(state: State | None, threads: int) -> None:
+    torch.set_num_threads(threads)
+    for own, other in zip(stream_learnt(streamed, state), stream_learnt(nn.LSTM.__call__, state), strict=True):
+        assert own.shape == other.shape
+        assert torch.allclose(own, other, atol=3e-6 * other.abs().max().item(), rtol=1e-4)
+
+
+@pytest.mark.usefixtures("in_bfloat16")
+def test_states_of_streams_and_gradients_in_bfloat16_are_as_near_as_torchs() -> None:
+    with torch.autocast("cpu", enabled=False):
+        exact = stream_learnt(nn.LSTM.__call__, BEFORE)
+    ours, theirs = stream_learnt(streamed, BEFORE), stream_learnt(nn.LSTM.__call__, BEFORE)
+    for own, other, best in zip(ours, theirs, exact, strict=True):
+        assert (own - best).norm() <= max(1.5 * (other - best).norm().item(), 5e-3 * best.norm().item())
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.usefixtures("in_bfloat16")
+def test_logits_and_gradients_in_bfloat16_are_as_near_as_torchs(
+    direction: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    network = Network(replace(RECIPE, direction=direction), WORDS, np.array([0.3]))
+    assert not network.pads
+    ours, theirs = learnt(network, *batch()), by_torch(monkeypatch, network, *batch())
+    with torch.autocast("cpu", enabled=False):
+        exact = by_torch(monkeypatch, network, *batch())
+    errors = [
+        [((one - best).norm() / best.norm()).item() for one, best in zip(found, exact, strict=True)]
+        for found in (ours, theirs)
+    ]
+    assert max(errors[0]) < 0.06  # of the words' gradients: where rounding differs, another word holds a maximum
+    assert sum(errors[0]) < 1.5 * sum(errors[1])
+
+
+@pytest.mark.usefixtures("in_bfloat16")
+def test_a_language_goes_on_after_its_states_in_bfloat16() -> None:
+    lstm, words = nn.LSTM(24, 64), torch.randn(30, 20, 24)
+    whole, (hidden, cell) = streamed(lstm, words, None)
+    first, between = streamed(lstm, words[:11], None)
+    second, after = streamed(lstm, words[11:], between)
+    assert torch.equal(torch.cat([first, second]), whole)
+    assert torch.equal(after[0], hidden)
+    assert torch.equal(after[1], cell)
+
+
+def test_processors_with_amx_leave_bfloat16_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled_lstm, "has_amx", lambda: True)
+    library.cache_clear()
+    assert library(torch.bfloat16) is None
+    library.cache_clear()
 
 
 @pytest.mark.usefixtures("compiled")
@@ -153,7 +250,7 @@ def test_what_it_does_not_read_is_torchs(monkeypatch: pytest.MonkeyPatch) -> Non
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert not reads(nn.LSTM(4, 32))
     assert Network(replace(RECIPE, pooling="last"), WORDS, np.array([0.3])).pads
-    monkeypatch.setattr(compiled_lstm, "library", lambda: None)
+    monkeypatch.setattr(compiled_lstm, "library", lambda _: None)
     assert not reads(nn.LSTM(4, 32))
 
 
@@ -170,11 +267,14 @@ def test_a_training_learns_what_it_does_with_torch(prepared: Prepared, monkeypat
 
     ours = losses()
     assert ours == losses()
-    monkeypatch.setattr(compiled_lstm, "library", lambda: None)
+    monkeypatch.setattr(compiled_lstm, "library", lambda _: None)
     assert ours == pytest.approx(losses(), abs=0.02)
 
 
-@pytest.mark.parametrize("vectors", VECTORS.values(), ids=VECTORS)
+KINDS = VECTORS | {"AVX512_BF16": (*AVX_512, "-mavx512bf16")}
+
+
+@pytest.mark.parametrize("vectors", KINDS.values(), ids=KINDS)
 def test_it_reads_and_writes_no_memory_but_its_own(vectors: tuple[str, ...], tmp_path: Path) -> None:
     made = compiled_with_checks(SOURCE, vectors, tmp_path)
     run_with_checks(f"""
@@ -182,10 +282,16 @@ import pathlib
 import numpy as np
 import torch
 from plaudit.learning import compiled_lstm
+lstm = torch.nn.LSTM(3, 32)
 if found := compiled_lstm.functions(pathlib.Path({str(made)!r})):
-    compiled_lstm.library = lambda: found
-    for lengths in ({LENGTHS}, (1,), (7,) * 13, (1000, 1)):
-        packed = compiled_lstm.Packed(np.array(lengths), 2)
-        mean, highest = compiled_lstm.pooled(torch.nn.LSTM(3, 32), torch.rand(sum(lengths), 3), packed)
-        (mean + highest).sum().backward()
+    compiled_lstm.library = lambda _: found
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled={"-mavx512bf16" in vectors}):
+        for lengths in ({LENGTHS}, (1,), (7,) * 13, (1000, 1)):
+            packed = compiled_lstm.Packed(np.array(lengths), 2)
+            mean, highest = compiled_lstm.pooled(lstm, torch.rand(sum(lengths), 3), packed)
+            (mean + highest).sum().backward()
+        state = None
+        for steps, streams in ((9, 17), (1, 17)):
+            states, state = compiled_lstm.streamed(lstm, torch.rand(steps, streams, 3), state)
+            states.float().sum().backward()
 """)

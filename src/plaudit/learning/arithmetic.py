@@ -52,10 +52,19 @@ def give_back() -> None:
 
 
 def bfloat16_pays(precision: str) -> bool:
-    """Whether to train in bfloat16: as told, or if the GPU or the processor (AMX) multiplies it faster."""
+    """Whether to train in bfloat16: as told, or if the GPU or the processor (AMX, AVX512_BF16) multiplies it faster."""
     if precision != "auto":
         return precision == "bfloat16"
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported())
+    return has_amx() or _able("avx512_bf16")
+
+
+def has_amx() -> bool:
+    """Whether the processor multiplies bfloat16 by tiles."""
+    return _able("amx_bf16")
+
+
+def _able(what: str) -> bool:
     able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return bool(able.get("amx_bf16"))
+    return bool(able.get(what))

@@ -30,7 +30,8 @@ from plaudit.version import __version__
 
 Floats = NDArray[np.float64]
 TOLERANCE = 1e-4
-ROUGH_TOLERANCE = 0.15
+ROUGH_TOLERANCE = 0.5
+"""Of int8: 0.05 is usual, but without VNNI ONNX Runtime cuts sums off at 16 bits (0.15 was seen). Plaudit does not."""
 
 
 def usable(data: Prepared) -> None:
@@ -115,8 +116,12 @@ def network_bundle(card: Card, vocabulary: Vocabulary, network: Network, int8: b
 
     Raises PlauditError if ONNX Runtime's evidence is not torch's, UsageError if torch's own hangs on how it rounds.
     """
-    bundle = Bundle(card, vocabulary, *export(network, int8))
-    _compare(network, bundle, ROUGH_TOLERANCE if int8 else TOLERANCE)
+    plain = Bundle(card, vocabulary, *export(network, int8=False))
+    _compare(network, plain, TOLERANCE)
+    if not int8:
+        return plain
+    bundle = Bundle(card, vocabulary, *export(network, int8=True))
+    _compare(network, bundle, ROUGH_TOLERANCE)
     return bundle
 
 
@@ -126,7 +131,7 @@ def table_bundle(card: Card, vocabulary: Vocabulary, table: NDArray[np.float32])
 
 
 def _compare(network: Network, bundle: Bundle, tolerance: float) -> None:
-    """Logits of random reviews, against their spread where weights were rounded."""
+    """Logits of random reviews, as ONNX Runtime has them and torch; ``tolerance`` is of the highest."""
     random = np.random.default_rng(0)
     ids = random.integers(1, network.embedding.num_embeddings, (16, 40))
     ids[3:, 20:] = 0
@@ -134,11 +139,10 @@ def _compare(network: Network, bundle: Bundle, tolerance: float) -> None:
     network.eval()
     with torch.no_grad():
         expected = network(torch.from_numpy(ids)).sum(1).numpy()
-    highest = max(1.0, float(np.abs(expected).max()))
-    difference = float(np.abs(evidence.sum(1) - expected).max())
-    if difference <= tolerance * highest:
-        return
-    with torch.no_grad():
+        highest = max(1.0, float(np.abs(expected).max()))
+        difference = float(np.abs(evidence.sum(1) - expected).max())
+        if difference <= tolerance * highest:
+            return
         exact = deepcopy(network).double()(torch.from_numpy(ids)).sum(1).numpy()
     if float(np.abs(exact - expected).max()) > TOLERANCE * highest:
         told = "the network's weights have run away, and how its sums are rounded decides what it says"

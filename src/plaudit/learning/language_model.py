@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from plaudit.bundle.weights import GATES
+from plaudit.learning.compiled_lstm import State, reads, streamed
 from plaudit.text.vocabulary import NO_WORD
-
-State = tuple[Tensor, Tensor]
 
 
 class LanguageModel(nn.Module):
@@ -53,8 +52,9 @@ class LanguageModel(nn.Module):
     def read(self, vectors: Tensor, state: State | None) -> tuple[Tensor, State]:
         """What is expected after each word of ``vectors`` (time, batch, embedding), as (time * batch, embedding)."""
         mask = self._dropout(torch.ones_like(vectors[:1]))
-        states, state = self.lstm(vectors * mask, state)
-        expected: Tensor = self.back(self._dropout(states)).flatten(0, 1)
+        read = streamed if reads(self.lstm) else nn.LSTM.__call__
+        states, state = read(self.lstm, vectors * mask, state)
+        expected: Tensor = self.back(states * self._dropout(torch.ones_like(states[:1]))).flatten(0, 1)
         return expected, state
 
     def next_words_loss(self, ids: Tensor, state: State | None, negatives: int) -> tuple[Tensor, State]:
