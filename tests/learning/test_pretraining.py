@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from plaudit.errors import UsageError
+from plaudit.learning import compiled_lstm, pretraining
 from plaudit.learning.language_model import LanguageModel
 from plaudit.learning.pretrained import Pretrained
 from plaudit.learning.pretraining import HELD_OUT, LEAST_STEPS, Corpus, Pretraining, pretrain
@@ -93,6 +94,24 @@ def test_the_same_seed_learns_the_same_and_another_another(corpus: Corpus, sched
     first, again, other = (Pretraining(corpus, schedule, seed=seed).run() for seed in (0, 0, 1))
     assert same(first, again)
     assert not same(first, other)
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_on_compiled_functions_it_learns_as_much_and_goes_on_bit_for_bit(
+    bfloat16: bool, corpus: Corpus, schedule: Schedule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if compiled_lstm.library(torch.bfloat16 if bfloat16 else torch.float32) is None:
+        pytest.skip("not compiled here, or not for this processor")
+    monkeypatch.setattr(pretraining, "bfloat16_pays", lambda _: bfloat16)
+    given = replace(schedule, hidden_dim=32, epochs=2)
+    whole = Pretraining(corpus, given).run()
+    with pytest.raises(Interrupted):
+        Pretraining(corpus, given, 0, tmp_path, None, Watch(stop=stopping(70))).run()
+    assert same(whole, Pretraining(corpus, given, 0, tmp_path).run())
+    monkeypatch.setattr(compiled_lstm, "library", lambda _: None)
+    by_torch = Pretraining(corpus, given).run()
+    ours, theirs = (made.card["directions"][0]["perplexity"] for made in (whole, by_torch))
+    assert ours == pytest.approx(theirs, rel=0.05)
 
 
 @pytest.mark.parametrize("after", [1, 50, 120])
