@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from plaudit.bundle.bundle import Bundle
-from plaudit.learning import compiled_lstm
+from plaudit.learning import compiled_lstm, training
 from plaudit.learning.arithmetic import has_amx
+from plaudit.learning.batches import blocks
 from plaudit.learning.compiled_lstm import (
     IN_BFLOAT16,
     LIBRARIES,
@@ -254,21 +256,37 @@ def test_what_it_does_not_read_is_torchs(monkeypatch: pytest.MonkeyPatch) -> Non
     assert not reads(nn.LSTM(4, 32))
 
 
+TRAINED = Recipe.of(
+    "lstm", start="nothing", embedding_dim=8, hidden_dim=32, phrases=300, unlabelled=0, turns=0, epochs=2,
+    least_batches=5, embedding_rate=1.0, precision="float32",
+)  # fmt: skip
+
+
 @pytest.mark.usefixtures("compiled")
 def test_a_training_learns_what_it_does_with_torch(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = Recipe.of(
-        "lstm", start="nothing", embedding_dim=8, hidden_dim=32, phrases=300, unlabelled=0, turns=0, epochs=2,
-        least_batches=5, embedding_rate=1.0, precision="float32",
-    )  # fmt: skip
-
     def losses() -> list[float]:
-        made: Bundle = Training(prepared, recipe).run()
+        made: Bundle = Training(prepared, TRAINED).run()
         return [entry["validation_loss"] for entry in made.card.training["history"]]
 
     ours = losses()
     assert ours == losses()
     monkeypatch.setattr(compiled_lstm, "library", lambda _: None)
     assert ours == pytest.approx(losses(), abs=0.02)
+
+
+def test_what_torch_reads_in_bfloat16_is_padded_by_lengths(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a processor with AMX, which has compiled functions for float32 alone."""
+    asked = []
+
+    def padded_apart(lengths: NDArray[np.int64], batch: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        asked.append(len(batch))
+        return blocks(lengths, batch)
+
+    of_float32 = library(torch.float32)
+    monkeypatch.setattr(compiled_lstm, "library", lambda dtype: of_float32 if dtype == torch.float32 else None)
+    monkeypatch.setattr(training, "blocks", padded_apart)
+    Training(prepared, replace(TRAINED, precision="bfloat16", epochs=1)).run()
+    assert asked
 
 
 KINDS = VECTORS | {"AVX512_BF16": (*AVX_512, "-mavx512bf16")}
@@ -281,7 +299,7 @@ def test_it_reads_and_writes_no_memory_but_its_own(vectors: tuple[str, ...], tmp
 import pathlib
 import numpy as np
 import torch
-from plaudit.learning import compiled_lstm
+from plaudit.learning import compiled_lstm, training
 lstm = torch.nn.LSTM(3, 32)
 if found := compiled_lstm.functions(pathlib.Path({str(made)!r})):
     compiled_lstm.library = lambda _: found

@@ -134,6 +134,17 @@ def test_an_export_that_differs_from_torch_is_refused(monkeypatch: pytest.Monkey
         network_bundle(CARDS[1], VOCABULARY, network, int8=False)
 
 
+def test_an_int8_export_of_another_network_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, other = network_of("forward", "mean and max", 1, 1), network_of("forward", "mean and max", 1, 1)
+    with torch.no_grad():
+        network.dense.weight.mul_(20)
+        other.dense.weight.mul_(-20)
+    assert network_bundle(CARDS[1], VOCABULARY, network, int8=True).card == CARDS[1]
+    monkeypatch.setattr(bundling, "export", lambda network, int8: export(other if int8 else network, int8))
+    with pytest.raises(PlauditError, match="differs from the trained one"):
+        network_bundle(CARDS[1], VOCABULARY, network, int8=True)
+
+
 @pytest.mark.parametrize("int8", [False, True])
 def test_a_network_that_rounding_decides_is_refused_with_what_helps(int8: bool) -> None:
     torch.manual_seed(0)

@@ -209,7 +209,8 @@ class Training:
         """The share that this process's texts have in the batch's mean loss, and its gradients."""
         total = torch.zeros((), device=self._device)
         whole = self._weights[batch].sum()
-        apart = self._network.pads or self.recipe.adversarial
+        with self._arithmetic():
+            apart = self._network.pads or self.recipe.adversarial
         for alike in blocks(self._texts.lengths, batch) if apart else [batch]:
             if len(alike[self.world.share]):
                 total += self._backward_block(alike, whole)
