@@ -121,6 +121,24 @@ def _overlap(losses: dict[str, dict[str, list[float]]]) -> bool:
     return bool(max(lows) <= min(highs))
 
 
+def _learning(found: dict[str, Any]) -> list[Row]:
+    return [
+        Row(
+            f"steps of a network of {units} units",
+            against,
+            f"{_told(of[key])} times as fast: {max(each['median'] for each in of['words_a_second'].values()):,.0f}"
+            " words a second",
+            "ahead",
+            of[key]["median"] > 1,
+        )
+        for units, of in found["units"].items()
+        for against, key in (
+            (f"torch's LSTM in {of['trained_in']}, padded", "times_as_fast"),
+            ("torch's LSTM in float32, padded", "times_as_fast_as_torch_in_float32"),
+        )
+    ]
+
+
 def _judging(found: dict[str, Any]) -> list[Row]:
     return [
         Row(
@@ -261,6 +279,7 @@ ROWS: dict[str, Callable[[dict[str, Any]], list[Row]]] = {
     "words": _words,
     "preparing": _preparing,
     "training": _training,
+    "learning": _learning,
     "judging": _judging,
     "road": _road,
     "serving": _serving,

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.archive import find
-from benchmarks.results import load, save
+from benchmarks.results import load, processor, save
 from plaudit.bundle.bundle import MANIFEST, Bundle
 from plaudit.bundle.classifier import Classifier
 from plaudit.cli.terminal import track
@@ -64,8 +64,8 @@ def climb(archive: Path, name: str, seeds: tuple[int, ...]) -> None:
     speeds(archive)
 
 
-def _trained(archive: Path, name: str, seed: int) -> tuple[Bundle, dict[str, float]]:
-    """The bundle of an earlier run, else a new one, with the seconds and the memory that it took."""
+def _trained(archive: Path, name: str, seed: int) -> tuple[Bundle, dict[str, Any]]:
+    """The bundle of an earlier run, else a new one, with the seconds, the memory and the machine that it took."""
     path = _folder(name, seed)
     cost = path.with_suffix(".cost")
     if not (path / MANIFEST).exists() or not cost.exists():
@@ -73,16 +73,17 @@ def _trained(archive: Path, name: str, seed: int) -> tuple[Bundle, dict[str, flo
         started = time.perf_counter()
         subprocess.run([sys.executable, "-m", "plaudit", *command], check=True)
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        cost.write_text(f"{time.perf_counter() - started:.1f} {peak:.0f}")
-    seconds, megabytes = map(float, cost.read_text().split())
-    return Bundle.load(path), {"seconds": seconds, "peak_megabytes": megabytes, "seed": seed}
+        cost.write_text(f"{time.perf_counter() - started:.1f} {peak:.0f} {processor()}")
+    seconds, megabytes, machine = cost.read_text().split(" ", 2)
+    figures = {"seconds": float(seconds), "peak_megabytes": float(megabytes), "seed": seed, "trained_on": machine}
+    return Bundle.load(path), figures
 
 
 def _folder(name: str, seed: int) -> Path:
     return Path(tempfile.gettempdir()) / "plaudit-ladder" / f"{name}-{seed}"
 
 
-def _figures(reviews: Reviews, bundle: Bundle, cost: dict[str, float]) -> dict[str, Any]:
+def _figures(reviews: Reviews, bundle: Bundle, cost: dict[str, Any]) -> dict[str, Any]:
     classifier = Classifier(bundle)
     texts = [review.text for review in reviews.test]
     parts = [texts[at : at + CHUNK] for at in range(0, len(texts), CHUNK)]
