@@ -13,7 +13,7 @@ NAMES = {
     "words": "words identical to the oracle's on 100,000 texts, 5 minutes",
     "preparing": "archive to encoded data set, and the memory of a table of a million reviews, 3 minutes",
     "training": "an epoch against the original's loop, 5 minutes",
-    "learning": "steps of networks that learn, beside torch's LSTM, 3 minutes",
+    "learning": "gradients of networks that learn, beside torch's LSTM, 3 minutes",
     "judging": "reviews judged by networks that learn, beside torch, 4 minutes",
     "road": "archive to a model against the original's road, 6 minutes",
     "accuracy": "three seeds on IMDb, and the endpoint against the process, 30 minutes",

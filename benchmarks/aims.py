@@ -124,10 +124,10 @@ def _overlap(losses: dict[str, dict[str, list[float]]]) -> bool:
 def _learning(found: dict[str, Any]) -> list[Row]:
     return [
         Row(
-            f"steps of a network of {units} units",
+            f"gradients of a network of {units} units",
             against,
-            f"{_told(of[key])} times as fast: {max(each['median'] for each in of['words_a_second'].values()):,.0f}"
-            " words a second",
+            f"{_told(of[key])} times as fast:"
+            f" {of['words_a_second']['plaudit_in_' + of['trained_in']]['median']:,.0f} words a second",
             "ahead",
             of[key]["median"] > 1,
         )
@@ -136,6 +136,7 @@ def _learning(found: dict[str, Any]) -> list[Row]:
             (f"torch's LSTM in {of['trained_in']}, padded", "times_as_fast"),
             ("torch's LSTM in float32, padded", "times_as_fast_as_torch_in_float32"),
         )
+        if key in of
     ]
 
 

@@ -72,8 +72,8 @@ ALWAYS floats inverse(floats x) { return 1.f / x; }
 ALWAYS floats exponential(floats x) {
     const float parts[] = {1.5403530e-4f, 1.3333558e-3f, 9.6181291e-3f, 5.5504109e-2f, 2.4022651e-1f, 6.9314718e-1f, 1.f};
     floats power = x * 1.44269504f;
-    power = chosen(power > -64.f, power, all(-64.f));
-    power = chosen(power < 64.f, power, all(64.f));
+    power = chosen(power < -64.f, all(-64.f), power); /* what is no number stays so */
+    power = chosen(power > 64.f, all(64.f), power);
     const floats whole = nearest(power), rest = power - whole;
     floats sum = all(parts[0]);
     for (int i = 1; i < 7; i++) sum = sum * rest + parts[i];

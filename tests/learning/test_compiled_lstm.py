@@ -33,11 +33,16 @@ from plaudit.learning.compiled_lstm import (
 from plaudit.learning.network import Network
 from plaudit.learning.recipes import DIRECTIONS, Recipe
 from plaudit.learning.training import Training
+from plaudit.learning.watch import Interrupted, Watch
 from plaudit.text.prepared import Prepared
 from tests.compiling import AVX_512, VECTORS, compiled_plainly, compiled_with_checks, run_with_checks
 
 SOURCE = LIBRARIES["this machine"].with_name("lstm.c")
 RECIPE = Recipe.of("lstm", embedding_dim=24, hidden_dim=64, dropout=0.3, word_dropout=0.2)
+TRAINED = Recipe.of(
+    "lstm", start="nothing", embedding_dim=8, hidden_dim=32, phrases=300, unlabelled=0, turns=0, epochs=2,
+    least_batches=5, embedding_rate=1.0, precision="float32",
+)  # fmt: skip
 LENGTHS = (3, 1, 40, 17, 17, 2, 39, 1, 25, 8, 9, 30, 31, 5, 12, 40, 22, 6, 7, 14, 3, 33, 18, 11, 2, 27)
 WORDS = 300
 
@@ -256,12 +261,6 @@ def test_what_it_does_not_read_is_torchs(monkeypatch: pytest.MonkeyPatch) -> Non
     assert not reads(nn.LSTM(4, 32))
 
 
-TRAINED = Recipe.of(
-    "lstm", start="nothing", embedding_dim=8, hidden_dim=32, phrases=300, unlabelled=0, turns=0, epochs=2,
-    least_batches=5, embedding_rate=1.0, precision="float32",
-)  # fmt: skip
-
-
 @pytest.mark.usefixtures("compiled")
 def test_a_training_learns_what_it_does_with_torch(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
     def losses() -> list[float]:
@@ -272,6 +271,82 @@ def test_a_training_learns_what_it_does_with_torch(prepared: Prepared, monkeypat
     assert ours == losses()
     monkeypatch.setattr(compiled_lstm, "library", lambda _: None)
     assert ours == pytest.approx(losses(), abs=0.02)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_the_gradients_of_several_processes_add_up_to_those_of_one() -> None:
+    torch.manual_seed(0)
+    network, (ids, lengths) = Network(RECIPE, WORDS, np.array([0.3])), batch()
+
+    def gradients(shares: list[slice]) -> list[Tensor]:
+        network.zero_grad()
+        for share in shares:
+            torch.manual_seed(5)
+            logits = network.logits(ids[share], lengths[share], share, len(ids))
+            logits.square().sum().backward()  # type: ignore[no-untyped-call]
+        return [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+
+    whole, parts = gradients([slice(None)]), gradients([slice(rank, None, 3) for rank in range(3)])
+    for one, other in zip(whole, parts, strict=True):
+        assert torch.allclose(one, other, atol=3e-6 * one.abs().max().item(), rtol=1e-4)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_words_that_move_beside_those_that_stay_get_torchs_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    network = Network(RECIPE, WORDS, np.array([0.3]))
+    network.narrow(np.arange(WORDS), held=WORDS - 40)
+    ours, theirs = learnt(network, *batch()), by_torch(monkeypatch, network, *batch())
+    assert len(ours) == 1 + 1 + 4 + 1
+    for own, other in zip(ours, theirs, strict=True):
+        assert torch.allclose(own, other, atol=3e-6 * other.abs().max().item(), rtol=1e-4)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_what_is_no_number_stays_so() -> None:
+    lstm = nn.LSTM(4, 32)
+    with torch.no_grad():
+        lstm.get_parameter("weight_ih_l0")[70, 1] = float("nan")
+        mean, highest = pooled(lstm, torch.ones(5, 4), Packed(np.array([3, 2]), threads=1))
+    assert mean.isnan().any()
+    assert highest.isnan().any()
+
+
+@pytest.mark.parametrize("after", [1, 6])
+@pytest.mark.usefixtures("compiled")
+def test_a_stopped_training_goes_on_bit_for_bit(after: int, prepared: Prepared, tmp_path: Path) -> None:
+    asked = iter([False] * (after - 1) + [True])
+    whole = Training(prepared, TRAINED).run()
+    with pytest.raises(Interrupted):
+        Training(prepared, TRAINED, 0, tmp_path, Watch(stop=lambda: next(asked, False))).run()
+    assert Training(prepared, TRAINED, 0, tmp_path).run().weights == whole.weights
+
+
+def test_a_training_that_pads_does_not_go_on_with_one_that_does_not(
+    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if library() is None:
+        pytest.skip("nothing is compiled here")
+    asked = iter([False] * 3 + [True])
+    with pytest.raises(Interrupted):
+        Training(prepared, TRAINED, 0, tmp_path, Watch(stop=lambda: next(asked, False))).run()
+    monkeypatch.setattr(compiled_lstm, "library", lambda _: None)
+    lines: list[str] = []
+    Training(prepared, TRAINED, 0, tmp_path, Watch(say=lines.append)).run()
+    assert not [line for line in lines if "going on" in line]
+
+
+@pytest.mark.usefixtures("compiled")
+def test_what_compiled_functions_read_is_a_batch_as_a_whole(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unasked(*_: object) -> list[NDArray[np.int64]]:
+        raise AssertionError
+
+    monkeypatch.setattr(training, "blocks", unasked)
+    Training(prepared, replace(TRAINED, epochs=1)).run()
+    with pytest.raises(AssertionError):
+        Training(prepared, replace(TRAINED, epochs=1, adversarial=0.2)).run()
 
 
 def test_what_torch_reads_in_bfloat16_is_padded_by_lengths(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:

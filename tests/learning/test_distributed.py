@@ -119,7 +119,7 @@ def test_processes_that_differ_are_told_before_the_first_step(tmp_path: Path) ->
     other = "if os.environ['RANK'] == '1': sys.argv += ['--seed', '1']"
     done = subprocess.run(command(tmp_path, "out", other), capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode != 0
-    assert "the processes of this training differ in reviews, settings or torch" in done.stderr
+    assert "the processes of this training differ in reviews, settings, torch or processors" in done.stderr
     assert "epoch" not in done.stderr
 
 

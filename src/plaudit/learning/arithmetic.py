@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import time
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterator, Mapping
 from mmap import PAGESIZE
 from pathlib import Path
 
@@ -14,8 +12,6 @@ import torch
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 MOST = 2**31 - 1
-KINDS = (torch.float32, torch.bfloat16)
-PROBES, WORTH_IT = 20, 1.3
 
 
 @contextlib.contextmanager
@@ -58,34 +54,22 @@ def give_back() -> None:
 def bfloat16_pays(precision: str) -> bool:
     """Whether to train in bfloat16: as told, or if the GPU or the processor is faster at it.
 
-    A processor with AMX is. One that multiplies it by vectors alone (AVX512_BF16) is asked: AMD's take half the time of
-    float32, and Intel's longer than that.
+    One with AMX is. Of those that multiply it by vectors alone (AVX512_BF16), AMD's took half the time of float32, and
+    Intel's longer than that. It is not measured anew: a training that goes on has to find the same.
     """
     if precision != "auto":
         return precision == "bfloat16"
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported())
-    return has_amx() or (_able("avx512_bf16") and times_as_fast_in_bfloat16() > WORTH_IT)
+    able = _able()
+    return has_amx() or (bool(able.get("avx512_bf16")) and "AMD" in str(able.get("cpu_name")))
 
 
 def has_amx() -> bool:
     """Whether the processor multiplies bfloat16 by tiles."""
-    return _able("amx_bf16")
+    return bool(_able().get("amx_bf16"))
 
 
-@cache
-def times_as_fast_in_bfloat16() -> float:
-    """How many times as fast as in float32 torch multiplies here in bfloat16: the least times of some, in turn."""
-    sides = {kind: (torch.ones((64, 512), dtype=kind), torch.ones((512, 2048), dtype=kind)) for kind in KINDS}
-    least = dict.fromkeys(KINDS, float("inf"))
-    for _ in range(PROBES):
-        for kind, (states, weights) in sides.items():
-            began = time.perf_counter()
-            states @ weights
-            least[kind] = min(least[kind], time.perf_counter() - began)
-    return least[torch.float32] / least[torch.bfloat16]
-
-
-def _able(what: str) -> bool:
-    able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return bool(able.get(what))
+def _able() -> Mapping[str, object]:
+    found: Mapping[str, object] = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return found

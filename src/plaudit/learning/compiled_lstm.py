@@ -246,7 +246,7 @@ class _Pooled(torch.autograd.Function):
         run.forward(inner)
         ctx.save_for_backward(inner)
         ctx.run, ctx.packed = run, packed
-        return run.sums / torch.from_numpy(packed.lengths).unsqueeze(1), run.highest
+        return run.sums / torch.from_numpy(packed.lengths).unsqueeze(1), run.highest.detach()
 
     @staticmethod
     @once_differentiable

@@ -21,7 +21,7 @@
 #endif
 
 /* What goes into products, and what is kept of them for the way back: floats, or bfloat16 where the processor
-   multiplies two of them as fast as one float. Sums and cells are floats all the way. */
+   multiplies two of them as fast as one float. Products are added up, and cells kept, as floats. */
 #ifdef __AVX512BF16__
 #define DEEP 2 /* inputs that one instruction multiplies; they lie side by side in a panel */
 typedef uint16_t number;

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from plaudit.errors import UsageError
 from plaudit.learning.arithmetic import bfloat16_pays, made_ready
+from plaudit.learning.compiled_lstm import reads
 from plaudit.learning.descent import Descent
 from plaudit.learning.language_model import LanguageModel
 from plaudit.learning.pretrained import Pretrained
@@ -121,7 +122,9 @@ class Pretraining:
         return self._encoder(self._descent.run(self._plan, self._loss, self._measure))
 
     def _identity(self) -> str:
-        parts = (asdict(self.schedule), self.corpus.fingerprint, self.seed, self._bfloat16, torch.__version__)
+        with self._arithmetic():
+            how = (self._bfloat16, reads(self._model.lstm), torch.__version__)
+        parts = (asdict(self.schedule), self.corpus.fingerprint, self.seed, how)
         cards = [one.card if one is not None else {} for one in (self.beside, self.grown_from)]
         begin = [{name: value for name, value in card.items() if name != "date"} for card in cards]
         return hashlib.sha256(json.dumps([parts, begin], sort_keys=True).encode()).hexdigest()
@@ -142,10 +145,13 @@ class Pretraining:
     def _loss(self, block: Tensor) -> Tensor:
         block, memory = block.to(self._device), self._descent.memory
         before = (memory["hidden"].to(self._device), memory["cell"].to(self._device)) if memory else None
-        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._bfloat16):
+        with self._arithmetic():
             loss, after = self._model.next_words_loss(block, before, self.schedule.negatives)
         self._descent.memory = {name: value.detach() for name, value in zip(("hidden", "cell"), after, strict=True)}
         return loss
+
+    def _arithmetic(self) -> torch.autocast:
+        return torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._bfloat16)
 
     def _measure(self) -> dict[str, float]:
         return {"perplexity": self._perplexity()}

@@ -138,15 +138,17 @@ class Training:
 
     def _identity(self) -> str:
         of_data = (self.data.about.digest, self._lessons.fingerprint, self._began.card)
-        parts = (self.recipe.to_json(), self.seed, of_data, (self._bfloat16, self._device.type, torch.__version__))
+        with self._arithmetic():
+            how = (self._bfloat16, self._network.pads, self._device.type, torch.__version__)
+        parts = (self.recipe.to_json(), self.seed, of_data, how)
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def _agree(self) -> None:
         identity = self._state.identity.encode()
         if self.world.any(self.world.from_leader(identity) != identity):
             raise UsageError(
-                "the processes of this training differ in reviews, settings or torch:"
-                " give every host the whole channel (FullyReplicated) and the same flags"
+                "the processes of this training differ in reviews, settings, torch or processors:"
+                " give every host the whole channel (FullyReplicated), the same flags and the same kind of machine"
             )
 
     def _resume(self) -> None:
@@ -210,8 +212,8 @@ class Training:
         total = torch.zeros((), device=self._device)
         whole = self._weights[batch].sum()
         with self._arithmetic():
-            apart = self._network.pads or self.recipe.adversarial
-        for alike in blocks(self._texts.lengths, batch) if apart else [batch]:
+            apart = blocks(self._texts.lengths, batch) if self._network.pads or self.recipe.adversarial else [batch]
+        for alike in apart:
             if len(alike[self.world.share]):
                 total += self._backward_block(alike, whole)
         return total

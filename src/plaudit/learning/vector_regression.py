@@ -103,7 +103,9 @@ class VectorRegression:
         lstm = self.encoder.lstms[self.direction]
         for value in (self.encoder.embedding, *(lstm[name] for name in sorted(lstm))):  # a file has them in any order
             digest.update(value.numpy().tobytes())
-        parts = (asdict(self.settings), self.seed, self._bfloat16, torch.__version__, digest.hexdigest())
+        with self._arithmetic():
+            how = (self._bfloat16, self._network.pads, torch.__version__)
+        parts = (asdict(self.settings), self.seed, how, digest.hexdigest())
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def _plan(self, epoch: int) -> list[Any]:
@@ -116,7 +118,9 @@ class VectorRegression:
         """The mean squared distance to the vectors, and to nothing for phrases, with the phrases' cross-entropy."""
         phrases = int((batch >= len(self.texts)).sum())
         total = torch.zeros((), device=self._device)
-        for alike in blocks(self._thinned.lengths, batch):
+        with self._arithmetic():
+            apart = blocks(self._thinned.lengths, batch) if self._network.pads else [batch]
+        for alike in apart:
             said, wanted = self._said(self._thinned, alike)
             each = (said[:, : wanted.shape[1]] - wanted).square().sum(1)
             made_up = torch.from_numpy(alike[alike >= len(self.texts)]) - len(self.texts)
@@ -131,9 +135,12 @@ class VectorRegression:
     def _said(self, texts: Encoded, batch: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """What the network says of the texts in ``batch``, and the vectors that it should have said."""
         ids, lengths = (torch.from_numpy(part).to(self._device) for part in block(texts, batch, MAX_WORDS))
-        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._bfloat16):
+        with self._arithmetic():
             said = self._network.logits(ids, lengths, WHOLE)
         return said.float(), self._wanted[torch.from_numpy(batch)].to(self._device)
+
+    def _arithmetic(self) -> torch.autocast:
+        return torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._bfloat16)
 
     def _measure(self) -> dict[str, float]:
         """The mean cosine between what it says of texts that were held out and their vectors."""
