@@ -207,8 +207,9 @@ RECIPES: Mapping[str, Recipe] = {
             about="two larger LSTMs, one a way, from language models of your own 50,000 texts, taught by others: hours",
             validation=0.05,
             unlabelled=1_000_000,
-            language_epochs=2,
+            language_epochs=3,
             language_direction="both",
+            turn_epochs=2,
             student_epochs=2,
         ),
     )
