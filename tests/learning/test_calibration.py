@@ -3,14 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plaudit.learning.calibration import (
-    accuracy,
-    best_shares,
-    fit_growing_temperature,
-    fit_temperature,
-    log_loss,
-    probabilities,
-)
+from plaudit.learning.calibration import accuracy, best_shares, fit_temperature, log_loss, probabilities
 
 NONE = np.zeros(1)
 
@@ -56,23 +49,6 @@ def test_temperature_of_three_labels_leaves_the_biases_aside(factor: float) -> N
     chances = powers.cumsum(axis=1) / powers.sum(axis=1, keepdims=True)
     labels = (random.random((40_000, 1)) > chances).sum(axis=1)
     assert fit_temperature(evidence * factor, biases, labels) == pytest.approx(factor, rel=0.05)
-
-
-@pytest.mark.parametrize("growth", [-0.3, 0.0, 0.4])
-def test_a_temperature_that_grows_with_the_length_is_found(growth: float) -> None:
-    random = np.random.default_rng(2)
-    lengths, scores = random.integers(10, 1_000, 40_000), random.normal(0, 2, (40_000, 1))
-    labels = (random.random(40_000) < 1 / (1 + np.exp(-scores[:, 0]))).astype(np.int64)
-    evidence = scores * 3 * (lengths[:, np.newaxis] / 200) ** growth
-    assert fit_growing_temperature(evidence, lengths, NONE, labels) == pytest.approx((3, growth), abs=0.15)
-
-
-def test_texts_of_one_length_tell_nothing_of_others() -> None:
-    random = np.random.default_rng(3)
-    scores = random.normal(0, 2, (200, 1))
-    labels = (random.random(200) < 1 / (1 + np.exp(-scores[:, 0]))).astype(np.int64)
-    _, growth = fit_growing_temperature(scores * 3, np.full(200, 20), NONE, labels)
-    assert growth == 0
 
 
 @pytest.mark.parametrize("units", [1, 4])

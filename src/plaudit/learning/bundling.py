@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -17,7 +17,7 @@ from plaudit.bundle.bundle import Bundle
 from plaudit.bundle.card import Card
 from plaudit.bundle.session import open_session
 from plaudit.errors import PlauditError, UsageError
-from plaudit.learning.calibration import GROWTHS, accuracy, fit_growing_temperature, log_loss
+from plaudit.learning.calibration import accuracy, fit_temperature, log_loss
 from plaudit.learning.distributed import World
 from plaudit.learning.export import export, export_table
 from plaudit.learning.judging import evidence_of
@@ -55,21 +55,13 @@ def biases_of(data: Prepared) -> Floats:
     return priors[1:] - priors[:1] if len(priors) == 2 else priors
 
 
-def card(
-    data: Prepared,
-    recipe: Recipe,
-    evidence: Floats,
-    lengths: NDArray[np.int64],
-    training: Mapping[str, Any],
-    *,
-    growths: Iterable[float] = GROWTHS,
-) -> Card:
-    """The card of a training that found ``evidence`` (reviews, units) in the validation reviews' ids.
+def card(data: Prepared, recipe: Recipe, evidence: Floats, training: Mapping[str, Any], *, growth: float = 0.0) -> Card:
+    """The card of a training that found ``evidence`` (reviews, units) in the validation reviews.
 
-    ``lengths`` (reviews,) are their numbers; the temperature grows with them by one of ``growths``.
+    What is divided by a power of a text's length, ``growth``, comes here already divided.
     """
     about, labels, biases = data.about, data.validation.labels, biases_of(data)
-    temperature, growth = fit_growing_temperature(evidence, lengths, biases, labels, growths)
+    temperature = fit_temperature(evidence, biases, labels)
     made = Card(
         name=f"{about.name}, {recipe.name}",
         labels=about.labels,
@@ -96,7 +88,7 @@ def card(
             "onnxruntime": onnxruntime.__version__,
         },
     )
-    logits = biases + evidence / np.array([[made.temperature_of(int(ids))] for ids in lengths])
+    logits = biases + evidence / temperature
     figures = {"accuracy": accuracy(logits, labels), "log_loss": log_loss(logits, labels)}
     return made.with_metrics("validation", {"reviews": len(labels), **figures})
 
@@ -105,9 +97,8 @@ def judged_bundle(
     network: Network, data: Prepared, recipe: Recipe, training: Mapping[str, Any], *, watch: Watch, world: World
 ) -> Bundle:
     """The bundle of a trained network, calibrated on the validation reviews: as it is served, never in bfloat16."""
-    texts = data.validation.texts
-    found, lengths = evidence_of(network, texts, recipe, watch, world), np.minimum(texts.lengths, recipe.max_words)
-    made = card(data, recipe, found, lengths, training)
+    found = evidence_of(network, data.validation.texts, recipe, watch, world)
+    made = card(data, recipe, found, training)
     return network_bundle(made, data.vocabulary, network.cpu(), recipe.weights == "int8")
 
 

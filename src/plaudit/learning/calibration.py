@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plaudit.bundle.card import USUAL_LENGTH
-
 Floats = NDArray[np.float64]
 LOWEST, HIGHEST = 0.05, 20.0
 PRIOR = 1.0
-GROWTHS = np.round(np.arange(-0.5, 1.001, 0.05), 2)
-GROWTH_PRIOR = 10.0
 PARTS = 10
 
 
@@ -42,35 +38,10 @@ def accuracy(logits: Floats, labels: NDArray[np.int64]) -> float:
 
 
 def fit_temperature(evidence: Floats, biases: Floats, labels: NDArray[np.int64]) -> float:
-    """What to divide ``evidence`` (n, units) by so that, with ``biases``, the log loss is lowest."""
-    return _fit(evidence, biases, labels)[0]
+    """What to divide ``evidence`` (n, units) by so that, with ``biases``, the log loss is lowest.
 
-
-def fit_growing_temperature(
-    evidence: Floats,
-    lengths: NDArray[np.int64],
-    biases: Floats,
-    labels: NDArray[np.int64],
-    growths: Iterable[float] = GROWTHS,
-) -> tuple[float, float]:
-    """The same for texts of `USUAL_LENGTH`, and the power of ``lengths`` (n,) that it rises with, one of ``growths``.
-
-    Where lengths hardly differ a weak prior keeps that near 0.
-    """
-    logarithms = np.log(np.maximum(lengths, 1))[:, np.newaxis]
-    middle = logarithms.mean()
-    found = {}
-    for growth in growths:
-        temperature, cost = _fit(evidence / np.exp(growth * (logarithms - middle)), biases, labels)
-        usual = temperature * np.exp(growth * (np.log(USUAL_LENGTH) - middle))
-        found[cost + GROWTH_PRIOR * growth**2 / len(labels)] = float(usual), float(growth)
-    return found[min(found)]
-
-
-def _fit(evidence: Floats, biases: Floats, labels: NDArray[np.int64]) -> tuple[float, float]:
-    """The temperature and what it costs: a golden-section search over its logarithm.
-
-    A weak prior keeps that near 0: a few reviews that are all judged rightly must not make a model certain.
+    A golden-section search over its logarithm. A weak prior keeps that near 0: a few reviews that are all judged
+    rightly must not make a model certain.
     """
 
     def cost(logarithm: float) -> float:
@@ -84,7 +55,7 @@ def _fit(evidence: Floats, biases: Floats, labels: NDArray[np.int64]) -> tuple[f
             high = right
         else:
             low = left
-    return float(np.exp((low + high) / 2)), cost((low + high) / 2)
+    return float(np.exp((low + high) / 2))
 
 
 def probabilities(logits: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

@@ -68,16 +68,6 @@ class LinearModel(NamedTuple):
     biases: Singles
 
 
-class Tried(NamedTuple):
-    """The ``evidence`` (reviews, units) that a model found in reviews that were held out, in so many of their ids.
-
-    It is the sum of weights, before a review's length divides it.
-    """
-
-    evidence: Floats
-    lengths: Ints
-
-
 def fit(
     found: Iterable[Iterable[str]], labels: Sequence[int] | Ints, biases: ArrayLike, settings: LinearSettings
 ) -> LinearModel:
@@ -95,15 +85,15 @@ def fit_and_try(
     biases: ArrayLike,
     settings: LinearSettings,
     held: Sequence[int] | Ints,
-) -> tuple[LinearModel, Tried]:
-    """What `fit` learns from all reviews; and what a model that knows the labels of the others alone says of the
-    reviews at ``held``, for a temperature. N-grams are counted once for both.
+) -> tuple[LinearModel, Floats]:
+    """What `fit` learns from all reviews; and what a model that knows the labels of the others alone adds to its biases
+    for the reviews at ``held``, (held, units), for a temperature. N-grams are counted once for both.
     """
     label, given = np.array(labels, dtype=np.int64), np.asarray(biases, dtype=np.float32)
     counts = NgramCounts.of(found, settings.order, settings.least or least_for(len(label)))
     model = _model(counts, _weights(counts, label, given, settings), given, settings)
     if not len(held):
-        return model, Tried(np.zeros((0, len(given))), np.zeros(0, dtype=np.int64))
+        return model, np.zeros((0, len(given)))
     label[np.asarray(held)] = UNKNOWN
     weights = _weights(counts, label, given, settings)
     heavy = np.zeros_like(weights)
@@ -111,7 +101,8 @@ def fit_and_try(
     heavy[kept] = weights[kept]
     rows = [heavy[counts.ngrams[int(at)]] for at in held]
     lengths = np.array([np.count_nonzero(row.any(axis=1)) for row in rows])
-    return model, Tried(np.array([row.sum(0, dtype=np.float64) for row in rows]), lengths)
+    sums = np.array([row.sum(0, dtype=np.float64) for row in rows])
+    return model, sums * shares_of(lengths, settings.growth)[:, np.newaxis]
 
 
 def _weights(counts: NgramCounts, labels: Ints, biases: Singles, settings: LinearSettings) -> Singles:
