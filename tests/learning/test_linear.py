@@ -191,7 +191,7 @@ class TestFit:
         for row, total in zip(found[:20], logits(model, found[:20]), strict=True):
             ids = encoder.encode(row)
             by_word = encoder.spread(row, model.weights[ids]) * shares_of(np.array([len(ids)]), model.growth)
-            assert model.biases + by_word.sum(0) == pytest.approx(total, abs=1e-6)
+            assert model.biases + by_word.sum(0) == pytest.approx(total, abs=1e-9)
 
     def test_reviews_without_a_known_word_are_no_obstacle(self) -> None:
         model = fit([[], ["good"], ["bad"], []], [1, 1, 0, 0], [0.25], LinearSettings(least=1))
