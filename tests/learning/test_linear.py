@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+from plaudit.learning.calibration import shares_of
 from plaudit.learning.linear import (
     LinearModel,
     LinearSettings,
@@ -15,7 +16,6 @@ from plaudit.learning.linear import (
     heaviest,
     least_for,
     log_count_ratios,
-    shares_of,
     solve,
 )
 from plaudit.text.ngrams import NgramCounts, NgramEncoder

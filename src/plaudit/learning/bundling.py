@@ -17,7 +17,7 @@ from plaudit.bundle.bundle import Bundle
 from plaudit.bundle.card import Card
 from plaudit.bundle.session import open_session
 from plaudit.errors import PlauditError, UsageError
-from plaudit.learning.calibration import accuracy, fit_temperature, log_loss
+from plaudit.learning.calibration import accuracy, fit_temperature, log_loss, shares_of
 from plaudit.learning.distributed import World
 from plaudit.learning.export import export, export_table
 from plaudit.learning.judging import evidence_of
@@ -29,6 +29,11 @@ from plaudit.text.vocabulary import Vocabulary
 from plaudit.version import __version__
 
 Floats = NDArray[np.float64]
+GROWTH_OF_LAST = 0.17
+"""How the temperature of a network that reads the last state grows with a text's length: three seeds of `original` had
+0.19, 0.16 and 0.16, with a standard error of 0.03, on 7,466 reviews of IMDb's training half that they had not seen.
+With `lstm`, which reads all states, it was 0.00. Too few reviews are held out to find it anew each time.
+"""
 TOLERANCE = 1e-4
 ROUGH_TOLERANCE = 0.5
 """Of int8: of 32 small networks the worst had 0.05 here; on another processor one had 0.15."""
@@ -97,8 +102,9 @@ def judged_bundle(
     network: Network, data: Prepared, recipe: Recipe, training: Mapping[str, Any], *, watch: Watch, world: World
 ) -> Bundle:
     """The bundle of a trained network, calibrated on the validation reviews: as it is served, never in bfloat16."""
-    found = evidence_of(network, data.validation.texts, recipe, watch, world)
-    made = card(data, recipe, found, training)
+    texts, growth = data.validation.texts, GROWTH_OF_LAST if recipe.pooling == "last" else 0.0
+    found = evidence_of(network, texts, recipe, watch, world) * shares_of(texts.lengths, growth)[:, np.newaxis]
+    made = card(data, recipe, found, training, growth=growth)
     return network_bundle(made, data.vocabulary, network.cpu(), recipe.weights == "int8")
 
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from plaudit.bundle.card import USUAL_LENGTH
+
 Floats = NDArray[np.float64]
 LOWEST, HIGHEST = 0.05, 20.0
 PRIOR = 1.0
@@ -56,6 +58,11 @@ def fit_temperature(evidence: Floats, biases: Floats, labels: NDArray[np.int64])
         else:
             low = left
     return float(np.exp((low + high) / 2))
+
+
+def shares_of(lengths: NDArray[np.int64], growth: float) -> NDArray[np.float32]:
+    """What a temperature with that ``growth`` multiplies the evidence of texts with so many ids by, (texts,)."""
+    return ((np.maximum(lengths, 1) / USUAL_LENGTH) ** -growth).astype(np.float32)
 
 
 def probabilities(logits: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

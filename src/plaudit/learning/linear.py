@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from plaudit.bundle.card import USUAL_LENGTH
+from plaudit.learning.calibration import shares_of
 from plaudit.text.encoding import Encoded
 from plaudit.text.ngrams import NgramCounts
 from plaudit.text.vocabulary import RESERVED, Vocabulary
@@ -56,9 +56,9 @@ class LinearSettings:
 class LinearModel(NamedTuple):
     """A review's logits: ``biases`` (units,), and the sum of the rows of ``weights`` (ids, units) of its n n-grams.
 
-    Each n-gram counts once, and the sum is divided by (n / `USUAL_LENGTH`) ** ``growth``. Two labels have one unit, the
-    log-odds of label 1; more have one each, a softmax of which is their probability. The n-grams of ``vocabulary`` have
-    up to ``order`` words; the heaviest come first.
+    Each n-gram counts once, and the sum is multiplied by what `shares_of` has for n and ``growth``. Two labels have one
+    unit, the log-odds of label 1; more have one each, a softmax of which is their probability. The n-grams of
+    ``vocabulary`` have up to ``order`` words; the heaviest come first.
     """
 
     vocabulary: Vocabulary
@@ -116,11 +116,6 @@ def _model(counts: NgramCounts, weights: Singles, biases: Singles, settings: Lin
     rows = np.zeros((len(RESERVED) + len(kept), len(biases)), dtype=np.float32)
     rows[len(RESERVED) :] = weights[kept]
     return LinearModel(Vocabulary(tuple(counts.names(kept))), settings.order, settings.growth, rows, biases)
-
-
-def shares_of(lengths: Ints, growth: float) -> Singles:
-    """What the sum of weights of texts with so many n-grams is multiplied by, (texts,)."""
-    return ((np.maximum(lengths, 1) / USUAL_LENGTH) ** -growth).astype(np.float32)
 
 
 def least_for(reviews: int) -> int:

@@ -9,7 +9,8 @@ import numpy as np
 
 from plaudit.bundle.bundle import Bundle
 from plaudit.learning.bundling import Floats, biases_of, card, table_bundle, usable
-from plaudit.learning.linear import LinearModel, LinearSettings, fit, fit_and_try, shares_of
+from plaudit.learning.calibration import shares_of
+from plaudit.learning.linear import LinearModel, LinearSettings, fit, fit_and_try
 from plaudit.learning.recipes import Recipe
 from plaudit.text.encoding import Encoded
 from plaudit.text.ngrams import NgramEncoder
