@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plaudit.learning.calibration import accuracy, best_shares, fit_temperature, log_loss, probabilities
+from plaudit.bundle.card import Card
+from plaudit.learning.calibration import accuracy, best_shares, fit_temperature, log_loss, probabilities, shares_of
 
 NONE = np.zeros(1)
 
@@ -75,3 +76,11 @@ def test_shares_go_to_the_teachers_who_know() -> None:
     assert sum(shares.values()) == pytest.approx(1)
     assert shares["guesses"] <= 0.1
     assert min(shares["knows"], shares["knows too"]) >= 0.3
+
+
+@pytest.mark.parametrize("growth", [0.0, 0.17, 0.5, -0.2])
+def test_evidence_is_shared_out_as_the_temperature_of_a_card_divides_it(growth: float) -> None:
+    lengths = np.array([0, 1, 50, 200, 500])
+    card = Card("", ("a", "b"), "modern", 500, (0.5, 0.5), temperature=3.0, growth=growth)
+    expected = [3 / card.temperature_of(int(ids)) for ids in lengths]
+    assert shares_of(lengths, growth).tolist() == pytest.approx(expected, rel=1e-6)

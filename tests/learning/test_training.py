@@ -19,6 +19,7 @@ from plaudit.bundle.classifier import Classifier
 from plaudit.errors import UsageError
 from plaudit.learning import training
 from plaudit.learning.arithmetic import bfloat16_pays
+from plaudit.learning.bundling import GROWTH_OF_LAST
 from plaudit.learning.checkpoint import NAME
 from plaudit.learning.lines import METRICS
 from plaudit.learning.recipes import Recipe
@@ -203,6 +204,16 @@ def test_the_card_tells_how_the_bundle_was_made(unbroken: Bundle, prepared: Prep
     assert card.training["seed"] == 3
     assert len(card.training["history"]) == 3
     assert card.versions["torch"] == torch.__version__
+
+
+def test_validation_figures_are_those_of_the_bundle_as_it_is_served(unbroken: Bundle, prepared: Prepared) -> None:
+    """QUICK reads the last state, whose temperature grows with a text's length."""
+    part, card = prepared.validation, unbroken.card
+    shares = Classifier(unbroken).proba_of_ids([row.tolist() for row in part.texts])
+    loss = -np.log(shares[np.arange(len(part.labels)), part.labels]).mean()
+    assert card.growth == GROWTH_OF_LAST
+    assert card.temperature_of(400) > card.temperature == card.temperature_of(200) > card.temperature_of(50)
+    assert card.metrics["validation"]["log_loss"] == pytest.approx(loss, abs=1e-5)
 
 
 @pytest.mark.parametrize("rate", [2e-3, 0.05])
