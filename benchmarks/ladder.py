@@ -9,9 +9,7 @@ Each training is the command a user would give, in a process of its own, so that
 
 from __future__ import annotations
 
-import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.archive import find
+from benchmarks.processes import timed
 from benchmarks.results import load, processor, save
 from plaudit.bundle.bundle import MANIFEST, Bundle
 from plaudit.bundle.classifier import Classifier
@@ -70,10 +69,8 @@ def _trained(archive: Path, name: str, seed: int) -> tuple[Bundle, dict[str, Any
     cost = path.with_suffix(".cost")
     if not (path / MANIFEST).exists() or not cost.exists():
         command = ["train", str(archive), "--recipe", name, "--seed", str(seed), "--out", str(path)]
-        started = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "plaudit", *command], check=True)
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        cost.write_text(f"{time.perf_counter() - started:.1f} {peak:.0f} {processor()}")
+        taken, held = timed("plaudit", *command, quiet=False)
+        cost.write_text(f"{taken:.1f} {held:.0f} {processor()}")
     seconds, megabytes, machine = cost.read_text().split(" ", 2)
     figures = {"seconds": float(seconds), "peak_megabytes": float(megabytes), "seed": seed, "trained_on": machine}
     return Bundle.load(path), figures

@@ -7,20 +7,18 @@ test half is read too, by ours to leave its texts out of training. Then how much
 from __future__ import annotations
 
 import csv
-import os
 import random
 import re
-import subprocess
 import sys
 import tarfile
 import tempfile
-import time
 from collections import Counter
 from pathlib import Path
 
 from tqdm import tqdm
 
 from benchmarks.oracle import words_with_memory
+from benchmarks.processes import timed
 from benchmarks.results import save, spread
 from plaudit.text.sources import read_reviews
 
@@ -28,17 +26,6 @@ ROUNDS = 3
 MEMBER = re.compile(r"aclImdb/(train|test)/(?:pos|neg)/\d+_\d+\.txt")
 TABLES = (10_000, 100_000, 1_000_000)
 SHORTENED = 200
-PEAK = """
-import atexit, os, re, runpy, sys
-
-def tell():
-    with open("/proc/self/status") as status, open(os.environ["PLAUDIT_BENCHMARK_PEAK"], "w") as told:
-        told.write(re.search(r"VmHWM:\\s+(\\d+) kB", status.read())[1])
-
-atexit.register(tell)
-del sys.argv[0]
-runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-"""
 
 
 def run(archive: Path) -> None:
@@ -47,12 +34,10 @@ def run(archive: Path) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for turn in tqdm(range(ROUNDS), "preparing", file=sys.stderr):
-            taken, held = _timed(
-                "plaudit", "prepare", str(archive), "--recipe", "original", "--out", f"{folder}/{turn}"
-            )
+            taken, held = timed("plaudit", "prepare", str(archive), "--recipe", "original", "--out", f"{folder}/{turn}")
             ours.append(taken)
             memory.append(held)
-            theirs.append(_timed("benchmarks.preparing", str(archive), f"{folder}/ids.csv")[0])
+            theirs.append(timed("benchmarks.preparing", str(archive), f"{folder}/ids.csv")[0])
         tables = [_table(archive, folder, rows) for rows in tqdm(TABLES, "tables", file=sys.stderr)]
     save(
         "preparing",
@@ -98,21 +83,8 @@ def _table(archive: Path, folder: Path, rows: int) -> dict[str, float]:
             words = review.text.split()
             begin = chance.randrange(max(1, len(words) - SHORTENED))
             writer.writerow((" ".join(words[begin : begin + SHORTENED] + chance.choices(words, k=5)), review.label))
-    seconds, megabytes = _timed("plaudit", "prepare", str(path), "--recipe", "original", "--out", f"{folder}/{rows}")
+    seconds, megabytes = timed("plaudit", "prepare", str(path), "--recipe", "original", "--out", f"{folder}/{rows}")
     return {"reviews": rows, "seconds": round(seconds, 1), "megabytes_at_most": round(megabytes)}
-
-
-def _timed(*arguments: str) -> tuple[float, float]:
-    """The seconds that a fresh Python takes, and the megabytes that it holds at most.
-
-    It says itself how many: what the system tells of an ended process is never less than its parent held.
-    """
-    began = time.perf_counter()
-    with tempfile.NamedTemporaryFile() as told:
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "PLAUDIT_BENCHMARK_PEAK": told.name}
-        command = [sys.executable, "-c", PEAK, *arguments]
-        subprocess.run(command, env=environment, check=True, capture_output=True)
-        return time.perf_counter() - began, int(told.read()) / 1e3
 
 
 if __name__ == "__main__":
