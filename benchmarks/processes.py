@@ -25,7 +25,8 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 def timed(*arguments: str, quiet: bool = True) -> tuple[float, float]:
     """The seconds that ``python -m`` with these arguments takes, and the megabytes that it holds at most.
 
-    It says itself how many: what the system tells of an ended process is never less than its parent held.
+    It says itself how many: what the system tells of an ended process is never less than its parent held. If
+    ``quiet``, nothing else that it says is shown.
     """
     began = time.perf_counter()
     with tempfile.NamedTemporaryFile() as told:
