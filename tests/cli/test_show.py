@@ -42,6 +42,7 @@ def test_the_network_is_drawn_without_torch(original_bundle: Bundle) -> None:
     assert f"{original_bundle.card.training['parameters']:,} parameters" in lines[-2]
     assert "8,224 multiply-adds a word (1.6 million for a review of 200)" in lines[-2]
     assert all(name in lines[-1] for name in FILES)
+    assert f"divided by {original_bundle.card.temperature:.2f} · (ids / 200)^0.17, added" in done.stdout
 
 
 def test_json_has_every_tensor_and_adds_up(original_bundle: Bundle) -> None:

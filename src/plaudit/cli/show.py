@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from plaudit.bundle.bundle import FILES, Bundle
-from plaudit.bundle.card import Card
+from plaudit.bundle.card import USUAL_LENGTH, Card
 from plaudit.bundle.layers import Layer, layers_of
 from plaudit.cli import options as shared
 from plaudit.cli.aws import columns
@@ -70,8 +70,13 @@ def drawn(bundle: Bundle, layers: Sequence[Layer]) -> list[str]:
             lines.append(f"{INDENT}│ {_between(layers, at, card)}".rstrip())
         lines.append(f"  {row}")
     lines.append(f"{INDENT}│ {len(card.biases):,} a word: its evidence")
-    lines += [f"  summed, divided by {card.temperature:.2f}, added to what the labels' shares say", ""]
+    lines += [f"  summed, divided by {_divisor(card)}, added to what the labels' shares say", ""]
     return lines + _together(bundle, layers)
+
+
+def _divisor(card: Card) -> str:
+    grown = f" · (ids / {USUAL_LENGTH})^{card.growth:.2f}" if card.growth else ""
+    return f"{card.temperature:.2f}{grown}"
 
 
 def _row(layer: Layer, vocabulary: int) -> tuple[str, ...]:
