@@ -118,7 +118,7 @@ def test_bytes_that_are_not_utf8_are_named_with_their_line(here: Path) -> None:
         (["trian"], "No such command"),
         (["evaluate", "sample", "--endpoint", "http://127.0.0.1:9", "--bundle", "b"], "give --endpoint alone"),
         (["evaluate", "sample", "--endpoint", "ftp://x"], "is not an address"),
-        (["serve", "nowhere"], "there is no bundle"),
+        (["serve", "nowhere", "--port", "0"], "there is no bundle"),
         (["up", "sample", "--recipe", "none"], "'none' is not one of"),
         (["train", "sample", "--start", "nowhere"], "--start nowhere: no encoder there"),
         (["train", "sample", "--direction", "sideways"], "'sideways' is not one of"),
